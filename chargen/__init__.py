@@ -1,0 +1,27 @@
+"""chargen: character-level recurrent language models that learn any text and can be seen through."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chargen.errors import ChargenError as ChargenError
+    from chargen.sampling import Sampler as Sampler
+    from chargen.text import Text as Text
+    from chargen.text_generator import TextGenerator as TextGenerator
+
+__version__ = "0.1.0"
+
+# Torch takes seconds to import: whoever only asks for --help does not wait for it.
+_HOMES = {
+    "ChargenError": "chargen.errors",
+    "Sampler": "chargen.sampling",
+    "Text": "chargen.text",
+    "TextGenerator": "chargen.text_generator",
+}
+__all__ = ["ChargenError", "Sampler", "Text", "TextGenerator"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'chargen' has no attribute {name!r}")

@@ -1,0 +1,42 @@
+"""`chargen info`: what a model is."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from chargen.cli import load_model, model_option
+
+
+@click.command(short_help="What a model is, and how it was trained.")
+@model_option
+@click.option("--json", "as_json", is_flag=True, help="Print config.json instead, as one line.")
+def info(model: str | None, as_json: bool) -> None:
+    """Shows a model: its sizes, its corpus, its scores, its settings.
+
+    \b
+      chargen info
+      chargen info -m checkpoints/shakespeare --json
+    """
+    writer = load_model(model)
+    if as_json:
+        click.echo(json.dumps(writer.record))
+        return
+    config = writer.model.config
+    click.echo(
+        f"model       {config.cell}, {config.num_layers} layers, hidden size {config.hidden_size}, "
+        f"embedding {config.embedding_size}: {config.parameters:,} parameters"
+    )
+    click.echo(f"tokenizer   {writer.tokenizer.kind}: {writer.tokenizer.describe()}")
+    for title, fields in writer.record.items():
+        if isinstance(fields, dict) and title != "model":
+            shown = (f"{k.replace('_', ' ')} {_plain(v)}" for k, v in fields.items() if v is not None)
+            click.echo(f"{title:<11} {', '.join(shown)}")
+    click.echo("weights")
+    for name, weight in writer.model.named_parameters():
+        click.echo(f"  {name:<32} {' × '.join(map(str, weight.shape))}")
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

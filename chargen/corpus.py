@@ -1,0 +1,201 @@
+"""A text as a memory-mapped stream of ids, cut into parallel lanes and consecutive windows.
+
+    text:   a b c d e f g h i j k l m n o p q r s t u v w x y z . .      N ids, taken as a circle
+
+    lane 0  a b c d|e f g h|i j …        Each lane reads on for ever from a place of its own, so that
+    lane 1  j k l m|n o p q|r s …        the state at the end of a window is the right one for the
+    lane 2  s t u v|w x y z|. . …        start of the next: it is carried, only the gradient is cut.
+             window   window
+
+A corpus of documents is dealt anew every epoch: the lanes read the documents in a shuffled order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.errors import ChargenError
+from chargen.text import Text, documents
+from chargen.tokenizer import Ids, Tokenizer, build_tokenizer, load_tokenizer
+
+SMALLEST = 64  # training ids; less is not a text to learn from
+_CACHE_DAYS = 30  # unused entries older than this are swept
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is learned from, and what is kept apart to measure by."""
+
+    training: Ids  # (N,) of the tokenizer's dtype, memory-mapped where it came from a file
+    validation: Ids  # (M,) the contiguous end of the text; M may be 0
+    tokenizer: Tokenizer  # with an end symbol where the text consists of documents
+    name: str
+    sha256: str  # of the text's bytes
+    size: int  # bytes
+    split_on: str | None  # what separates its documents
+    val_fraction: float
+
+
+def prepare(
+    text: Text,
+    *,
+    kind: str = "char",
+    vocab_size: int = 1024,
+    split_on: str | None = None,
+    val_fraction: float = 0.1,
+) -> Corpus:
+    """Tokenizes a text into the cache folder, or finds it there from an earlier time.
+
+    The cache knows a text by the content and the tokenizer's settings, never by name or date. The
+    text is written in pieces, so that memory does not grow with it.
+
+    Raises ChargenError for a text that cannot be read or is too short to learn from.
+    """
+    if split_on == "":
+        raise ChargenError("an empty --split-on separates nothing; use line, blank-line or a text")
+    recipe = [1, text.sha256, text.encoding, kind, split_on]
+    if kind in ("bpe", "unigram"):  # whose pieces come from the training part alone
+        recipe += [vocab_size, val_fraction]
+    folder = cache_folder() / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:32]
+    if not (folder / "ids").exists():
+        fraction = 1 - val_fraction if kind in ("bpe", "unigram") else 1.0
+        tokenizer = build_tokenizer(kind, text.pieces(fraction), vocab_size, split_on is not None)
+        _write(folder, text, tokenizer, split_on)
+        _sweep(folder.parent)
+    os.utime(folder)
+    tokenizer = load_tokenizer({f.name: f.read_bytes() for f in folder.glob("tokenizer.*")})
+    ids = np.memmap(folder / "ids", tokenizer.dtype, mode="r")
+    return split(ids, tokenizer, text, split_on, val_fraction)
+
+
+def encode(text: Text, tokenizer: Tokenizer, split_on: str | None = None) -> Iterator[Ids]:
+    """The ids of a text, in pieces; each document is closed by the end symbol."""
+    if split_on is None:
+        yield from map(tokenizer.encode, text.pieces())
+    else:
+        end = np.array([tokenizer.end_id], tokenizer.dtype)
+        for document in documents(text.pieces(), split_on):
+            yield np.concatenate([tokenizer.encode(document), end])
+
+
+def split(
+    ids: Ids, tokenizer: Tokenizer, text: Text, split_on: str | None, val_fraction: float
+) -> Corpus:
+    """Keeps the last part for validation, at the end of a document where there are documents."""
+    if not 0 <= val_fraction < 1:
+        raise ChargenError(f"--val-fraction must be at least 0 and below 1, got {val_fraction}")
+    cut = int(len(ids) * (1 - val_fraction))
+    if tokenizer.end_id is not None and cut < len(ids):
+        ends = np.flatnonzero(ids[:cut] == tokenizer.end_id)
+        cut = int(ends[-1]) + 1 if len(ends) else 0
+    if cut < SMALLEST:
+        raise ChargenError(
+            f"{text.name} is too short to learn from: {len(ids):,} ids, of which {cut:,} are for "
+            f"training and {len(ids) - cut:,} for validation; training needs at least {SMALLEST}"
+        )
+    return Corpus(
+        ids[:cut],
+        ids[cut:],
+        tokenizer,
+        name=text.name,
+        sha256=text.sha256,
+        size=text.size,
+        split_on=split_on,
+        val_fraction=val_fraction,
+    )
+
+
+class Lanes:
+    """B readers of one corpus, each a window of T ids at a time.
+
+    Nothing is remembered between windows: what is read is a pure function of the position, the
+    number of ids that each lane has read since the beginning of the training.
+    """
+
+    def __init__(self, corpus: Corpus, batch: int, window: int, seed: int) -> None:
+        ids, end_id = corpus.training, corpus.tokenizer.end_id
+        self._ids = ids
+        self._window = window
+        self._seed = seed
+        self._starts = np.arange(batch) * len(ids) // batch  # (B,)
+        self.epoch_length = len(ids) // batch  # ids of each lane that make up one epoch
+        self._documents = None if end_id is None else np.flatnonzero(ids == end_id) + 1
+        self._dealt: tuple[int, npt.NDArray[Any], npt.NDArray[Any]] | None = None
+
+    def read(self, position: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]:
+        """Inputs (T, B), targets (T, B), and whether the lanes begin anew with an empty state.
+
+        Documents are dealt anew at each epoch, so the last window of an epoch may be shorter.
+        """
+        length, fresh = self._window, position == 0
+        if self._documents is not None:
+            epoch, position = divmod(position, self.epoch_length)
+            length, fresh = min(length, self.epoch_length - position), position == 0
+        where = (self._starts + position + np.arange(length + 1)[:, None]) % len(self._ids)
+        if self._documents is not None:
+            where = self._deal(epoch, where)
+        ids = self._ids[where].astype(np.int64)  # (T + 1, B)
+        return ids[:-1], ids[1:], fresh
+
+    def _deal(self, epoch: int, where: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Places in this epoch's order of documents, as places in the file."""
+        assert self._documents is not None
+        if self._dealt is None or self._dealt[0] != epoch:
+            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._documents))
+            ends = self._documents
+            starts = np.concatenate([[0], ends[:-1]])
+            after = np.cumsum((ends - starts)[order])  # where each dealt document ends
+            self._dealt = epoch, after, ends[order] - after
+        _, after, shift = self._dealt
+        place: npt.NDArray[Any] = where + shift[np.searchsorted(after, where, side="right")]
+        return place
+
+
+def cache_folder() -> Path:
+    """Where prepared texts are kept: $CHARGEN_CACHE, or chargen in the user's cache folder."""
+    chosen = os.environ.get("CHARGEN_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(chosen) if chosen else Path(base, "chargen")
+
+
+def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None) -> None:
+    """Writes ids and tokenizer beside the folder, then renames: it is never half there."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    except OSError as error:
+        raise ChargenError(
+            f"the cache folder {folder.parent} cannot be written: {error.strerror}; "
+            "name another one in the variable CHARGEN_CACHE"
+        ) from error
+    try:
+        for name, data in tokenizer.dump().items():
+            (draft / name).write_bytes(data)
+        with (draft / "ids").open("wb") as file:
+            for ids in encode(text, tokenizer, split_on):
+                ids.tofile(file)
+        if not folder.exists():
+            draft.rename(folder)
+    except OSError as error:
+        raise ChargenError(f"the cache {draft} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sweep(cache: Path) -> None:
+    """Forgets prepared texts that were not used for a month."""
+    for entry in cache.iterdir():
+        if entry.stat().st_mtime < time.time() - _CACHE_DAYS * 86_400:
+            shutil.rmtree(entry, ignore_errors=True)

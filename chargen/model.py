@@ -1,0 +1,186 @@
+"""The whole network in one file: a stack of recurrent layers over an embedding, and its head.
+
+A recurrent network reads one symbol at a time and carries a state; all steps share their weights:
+
+    S(t+1) = tanh(W X(t) + H S(t) + b)                                            (Elman 1990)
+
+That is the simple cell (`rnn`). Its gradient shrinks by a factor at every step back in time, so it
+cannot relate what is far apart (Bengio et al. 1994). The LSTM keeps a second state, the cell C, that
+sigmoid gates f, i, o treat like a register that is masked, added to and read out:
+
+    C(t+1) = f * C(t) + i * tanh(...)      S(t+1) = o * tanh(C(t+1))   (Hochreiter, Schmidhuber 1997)
+
+The GRU does with two gates and one state (Cho et al. 2014). Letters in the shapes: B batch, T time,
+V vocabulary, E embedding, H hidden. This file knows neither text nor training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chargen.errors import ChargenError
+
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+NORM_EPSILON = 1e-5
+
+# One tuple per layer: (h, c) for lstm, (h,) for gru and rnn, each tensor of shape (1, B, H).
+State = list[tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a language model; raises ChargenError where a value makes no sense."""
+
+    vocab_size: int  # V, ids that are told apart
+    cell: str = "lstm"  # lstm, gru or rnn
+    num_layers: int = 2  # each reads the output of the ones below
+    hidden_size: int = 256  # H, numbers in the state of a layer
+    embedding_size: int = 64  # E, numbers that stand for one id
+    dropout: float = 0.0  # share of a layer's outputs hidden from the next while training, below 1
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise ChargenError(f"there is no cell {self.cell!r}; choose one of {', '.join(CELLS)}")
+        for name in ("vocab_size", "num_layers", "hidden_size", "embedding_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ChargenError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise ChargenError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model learns."""
+        gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
+        inputs = self.embedding_size + (self.num_layers - 1) * self.hidden_size
+        layers = gates * self.hidden_size * (inputs + self.num_layers * (self.hidden_size + 2))
+        return self.vocab_size * (self.embedding_size + self.hidden_size + 1) + layers
+
+
+class Stack(nn.Module):
+    """Embedding and recurrent layers: ids in, one vector per position out.
+
+    Each layer's output is brought to unit root mean square (Zhang and Sennrich 2019, RMSNorm) and
+    added to what the layers below gave, so that every layer feeds the head directly. Both happen
+    between the layers, where they leave the fused kernels whole.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.hidden_size
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.layers = nn.ModuleList(
+            CELLS[config.cell](config.embedding_size if depth == 0 else hidden, hidden)
+            for depth in range(config.num_layers)
+        )
+        for name, weight in self.layers.named_parameters():
+            if "weight_ih" in name:
+                nn.init.xavier_uniform_(weight)
+            elif "weight_hh" in name:
+                for gate in torch.split(weight, hidden):
+                    nn.init.orthogonal_(gate)  # keeps the length of what it carries (Saxe et al. 2013)
+            else:
+                nn.init.zeros_(weight)
+            if "bias_ih" in name and config.cell == "lstm":
+                # Gates come as i, f, g, o; a forget gate that begins open lets the gradient pass
+                # (Jozefowicz et al. 2015).
+                nn.init.ones_(weight[hidden : 2 * hidden])
+
+    def initial_state(self, batch: int) -> State:
+        """The empty state: zeros."""
+        zeros = self.embedding.weight.new_zeros(1, batch, self.config.hidden_size)
+        return [(zeros, zeros) if self.config.cell == "lstm" else (zeros,) for _ in self.layers]
+
+    def forward(
+        self, ids: Tensor, state: State, dropout: torch.Generator | None = None
+    ) -> tuple[Tensor, State]:
+        """Ids (T, B) and the state before them to outputs (T, B, H) and the state after them.
+
+        Dropout happens only where the randomness for it is given.
+        """
+        outputs = self.embedding(ids)  # (T, B, E)
+        after: State = []
+        for depth, layer in enumerate(self.layers):
+            before = state[depth]
+            h, carried = layer(outputs, before if len(before) == 2 else before[0])  # (T, B, H)
+            after.append(carried if isinstance(carried, tuple) else (carried,))
+            normed: Tensor = _RmsNorm.apply(h)  # type: ignore[no-untyped-call]
+            if dropout is not None and self.config.dropout:
+                normed = normed * self._mask(normed, dropout)
+            outputs = normed if depth == 0 else outputs + normed
+        return outputs, after
+
+    def _mask(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Which outputs are hidden, the same ones over the whole window (Gal, Ghahramani 2016)."""
+        keep = 1 - self.config.dropout
+        return outputs.new_empty(outputs.shape[1:]).bernoulli_(keep, generator=generator) / keep
+
+
+class _RmsNorm(torch.autograd.Function):
+    """h / sqrt(mean(h²) + ε) over the last axis, in the fewest passes over memory.
+
+    On a CPU, `F.rms_norm` is put together from elementary operations and takes eight times as long,
+    a seventh of a whole training step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(h, dim=-1, keepdim=True)
+        scale = (length.square() / h.shape[-1] + NORM_EPSILON).rsqrt()
+        normed: Tensor = h * scale
+        ctx.save_for_backward(normed, scale)
+        return normed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        normed, scale = ctx.saved_tensors
+        along = (gradient * normed).mean(-1, keepdim=True)  # the part that would change the length
+        result: Tensor = torch.addcmul(gradient, normed, along, value=-1) * scale
+        return result
+
+
+class LanguageModel(nn.Module):
+    """Predicts the next id at every position."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stack = Stack(config)
+        self.head = nn.Linear(config.hidden_size, config.vocab_size)
+        # Small, so that training begins at even odds rather than by unlearning a random opinion.
+        nn.init.normal_(self.head.weight, std=0.3 * config.hidden_size**-0.5)
+        nn.init.zeros_(self.head.bias)
+
+    @classmethod
+    def new(cls, config: ModelConfig, seed: int) -> LanguageModel:
+        """Fresh weights that depend on the seed alone; no global randomness is touched."""
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                return cls(config)
+        except RuntimeError as error:  # what torch raises where memory does not suffice
+            raise ChargenError(
+                f"a model of {config.parameters:,} parameters ({config.parameters * 4 / 1e9:.1f} GB, "
+                f"three times that in training) does not fit: {error}; take a smaller --hidden"
+            ) from error
+
+    def initial_state(self, batch: int) -> State:
+        """The empty state: zeros."""
+        return self.stack.initial_state(batch)
+
+    def forward(
+        self, ids: Tensor, state: State, dropout: torch.Generator | None = None
+    ) -> tuple[Tensor, State]:
+        """Ids (T, B) and a state to logits (T, B, V) and the state after the last id."""
+        outputs, state = self.stack(ids, state, dropout)
+        return self.head(outputs), state
+
+
+def detach(state: State) -> State:
+    """The same state without its history: what is carried on is a value, no gradient crosses."""
+    return [tuple(tensor.detach() for tensor in layer) for layer in state]

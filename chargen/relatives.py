@@ -1,0 +1,37 @@
+"""What can stand for a character that a model has never seen: e for é, " for “.
+
+Nothing is replaced silently: whoever asks here tells the person.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+_TYPOGRAPHY = {
+    **dict.fromkeys("“”„‟«»″", '"'),
+    **dict.fromkeys("‘’‚‛′‹›`´", "'"),
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+    **dict.fromkeys("ßẞ", "ss"),
+    **dict(
+        zip(
+            "æÆœŒøØłŁđĐı•·×…",
+            ["ae", "AE", "oe", "OE", "o", "O", "l", "L", "d", "D", "i", "*", ".", "x", "..."],
+            strict=True,
+        )
+    ),
+    **{'"': "'", "\t": " ", "\n": " "},
+}
+
+
+def relatives(character: str) -> Iterator[str]:
+    """What could stand for a character, the nearest first: é gives e, “ gives "."""
+    decomposed = unicodedata.normalize("NFKD", character)
+    yield unicodedata.normalize("NFD", character)
+    yield decomposed
+    yield "".join(c for c in decomposed if not unicodedata.combining(c))
+    typed = _TYPOGRAPHY.get(character, "")
+    yield typed
+    yield _TYPOGRAPHY.get(typed, "")  # “ gives ", and where that is unknown '
+    yield character.swapcase()
+    yield "".join(c for c in decomposed if not unicodedata.combining(c)).swapcase()

@@ -1,0 +1,159 @@
+"""Sizes for a model and its training, chosen from the corpus, the budget and the device's speed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from chargen.corpus import Corpus
+from chargen.errors import ChargenError
+from chargen.model import LanguageModel, ModelConfig
+from chargen.training import TrainConfig, autocast_for
+
+BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
+WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden sizes to choose from
+IDS_PER_PARAMETER = 4.0  # a model that reads fewer in its budget would be better if it were smaller
+PARAMETERS_PER_ID = 4.0  # a model larger than that, in a corpus's ids, only learns it by heart
+STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows are made smaller
+_PROBE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was chosen, and why in one line."""
+
+    model: ModelConfig
+    training: TrainConfig
+    reason: str
+
+
+def plan(
+    corpus: Corpus,
+    device: torch.device,
+    training: TrainConfig,
+    given: dict[str, Any],
+) -> Plan:
+    """Fills in what was not given: None stands for a choice that is left to us.
+
+    `given` may hold cell, num_layers, hidden_size, embedding_size, dropout, batch and window.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    autocast_for(training.precision, device)
+    ids = len(corpus.training)
+    training = replace(training, batch=BATCH, window=WINDOW)
+    training = shrink(training, ids)
+    sizes = {name: given.pop(name) for name in ("batch", "window") if name in given}
+    training = replace(training, **sizes)
+    model = ModelConfig(len(corpus.tokenizer), **{"hidden_size": 256, **given})
+
+    speed = measured_flops(device, model.cell)
+    if "hidden_size" not in given:
+        model = replace(model, hidden_size=choose_width(model, training, speed, ids))
+    read = ids_read(model, training, speed, ids)
+    if "dropout" not in given:
+        model = replace(model, dropout=dropout_for(read / ids))
+    shape = f"{model.cell} {model.num_layers} × {model.hidden_size}"
+    lanes = f"{training.batch} lanes × {training.window}"
+    return Plan(
+        model,
+        training,
+        f"{shape}, {model.parameters / 1e6:.2f} M parameters, dropout {model.dropout:g}, {lanes}: "
+        f"about {read / 1e6:.2g} M ids, {read / ids:.1f} passes, at "
+        f"{speed / flops_per_id(model):,.0f} ids/s",
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name; auto is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ChargenError("this machine has no CUDA GPU that torch can use; take --device cpu")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ChargenError("this machine has no Metal GPU that torch can use; take --device cpu")
+    return torch.device(name)
+
+
+def shrink(training: TrainConfig, ids: int) -> TrainConfig:
+    """Fewer lanes, then a shorter window, until an epoch of a short corpus has some steps."""
+    batch, window = training.batch, training.window
+    while batch > 4 and batch * window * STEPS_PER_EPOCH > ids:
+        batch //= 2
+    while window > 16 and batch * window * STEPS_PER_EPOCH > ids:
+        window //= 2
+    while batch > 1 and batch * window * STEPS_PER_EPOCH > ids:
+        batch //= 2
+    return replace(training, batch=batch, window=window)
+
+
+def flops_per_id(model: ModelConfig) -> float:
+    """Floating-point operations of forward and backward pass, per id, in matrix products."""
+    matrices = model.parameters - model.vocab_size * model.embedding_size
+    return 6.0 * matrices
+
+
+def dropout_for(epochs: float) -> float:
+    """None for a text that is read once or twice, half of the outputs for one read very often."""
+    return round(min(0.5, max(0.0, 0.035 * (epochs - 1) ** 0.5)), 2) if epochs > 2 else 0.0
+
+
+def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> float:
+    """How many ids the budget lets the model read, at so many operations per second."""
+    if training.minutes is not None:
+        # Evaluations take a share, and small matrices do not reach the speed of the probe's.
+        return 0.85 * 60 * training.minutes * speed / flops_per_id(model)
+    if training.epochs is not None:
+        return training.epochs * ids
+    return (training.steps or 0) * training.batch * training.window
+
+
+def choose_width(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> int:
+    """The widest stack that still reads enough in its budget and is not too large for its corpus."""
+    width = WIDTHS[0]
+    for wider in WIDTHS[1:]:
+        model = replace(model, hidden_size=wider)
+        read = ids_read(model, training, speed, ids)
+        if read < IDS_PER_PARAMETER * model.parameters or model.parameters > PARAMETERS_PER_ID * ids:
+            break
+        width = wider
+    return width
+
+
+def measured_flops(device: torch.device, cell: str) -> float:
+    """What this device gives in training, in floating-point operations per second.
+
+    On a CPU, also settles for fewer threads where those are faster: all wait for the slowest at each
+    of the many small products, and one busy core makes two threads far slower than one.
+    """
+    best = _probe(device, cell)
+    while device.type == "cpu" and (threads := torch.get_num_threads()) > 1:
+        torch.set_num_threads(threads // 2)
+        fewer = _probe(device, cell)
+        if fewer < best:
+            torch.set_num_threads(threads)
+            break
+        best = fewer
+    return best
+
+
+def _probe(device: torch.device, cell: str) -> float:
+    config = ModelConfig(vocab_size=64, cell=cell, hidden_size=256)
+    model = LanguageModel.new(config, seed=0).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=device.type in ("cpu", "cuda"))
+    ids = torch.zeros(WINDOW, BATCH, dtype=torch.long, device=device)
+    state = model.initial_state(BATCH)
+    steps, began = -2, time.perf_counter()
+    while steps < 1 or time.perf_counter() - began < _PROBE_SECONDS:
+        logits, _ = model(ids, state)
+        logits.square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        steps += 1
+        if steps == 0:  # the first ones allocate and plan; they do not count
+            began = time.perf_counter()
+    return steps * ids.numel() * flops_per_id(config) / (time.perf_counter() - began)

@@ -1,0 +1,1 @@
+"""A small finished model, trained on the built-in corpus, for the first seconds after installation."""

@@ -1,0 +1,259 @@
+"""Text from anywhere (files, folders, standard input, the built-in corpus), read in pieces.
+
+One rule for all doors: UTF-8 unless told otherwise, a byte-order mark dropped, CRLF and CR taken as
+LF, binary files refused. A text can be read more than once and never needs to fit in memory.
+"""
+
+from __future__ import annotations
+
+import atexit
+import codecs
+import hashlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+from chargen.errors import ChargenError
+
+BUILTIN = "python-docs"
+_CHUNK = 1 << 20  # bytes read at a time
+_SNIFF = 8192  # bytes looked at to tell text from binary
+_LONGEST_DOCUMENT = 20_000_000  # characters
+
+
+@dataclass(frozen=True)
+class Text:
+    """Named parts that are opened anew for every reading."""
+
+    name: str
+    parts: tuple[tuple[str, Callable[[], BinaryIO]], ...]  # (what to call it, how to open it)
+    encoding: str = "utf-8"
+    notes: list[str] = field(default_factory=list)  # what a person should know of the choice
+    in_memory: bool = False  # text for sure, whatever it looks like
+
+    @classmethod
+    def from_string(cls, text: str, name: str = "text") -> Text:
+        """A text that is in memory already."""
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise ChargenError(f"the text is not valid Unicode: {error}") from error
+        return cls(name, ((name, lambda: io.BytesIO(data)),), in_memory=True)
+
+    @classmethod
+    def open(cls, sources: Sequence[str], encoding: str = "utf-8") -> Text:
+        """Files, folders (their text files, sorted), "-" for standard input, or a built-in corpus."""
+        try:
+            if not codecs.lookup(encoding)._is_text_encoding:
+                raise LookupError
+        except LookupError:
+            raise ChargenError(
+                f"there is no text encoding {encoding!r}; try utf-8, latin-1, cp1252 or utf-16"
+            ) from None
+        parts: list[tuple[str, Callable[[], BinaryIO]]] = []
+        notes: list[str] = []
+        for source in sources:
+            path = Path(source)
+            if source == "-":
+                parts.append(_spool("standard input", sys.stdin.buffer))
+            elif path.is_dir():
+                parts += _folder(path, notes)
+            elif path.is_file():
+                parts.append((source, _opener(path)))
+            elif path.exists():  # a pipe or a device can be read only once
+                with _opening(source, path) as file:
+                    parts.append(_spool(source, file))
+            elif source == BUILTIN:
+                parts.append((BUILTIN, _builtin))
+            else:
+                raise ChargenError(
+                    f"there is no file or folder {source!r}; the built-in corpus is {BUILTIN!r}"
+                )
+        return cls(name_of(sources), tuple(parts), encoding, notes)
+
+    def pieces(self, fraction: float = 1.0) -> Iterator[str]:
+        """The text in pieces of about a million characters, up to this fraction of its bytes.
+
+        Raises ChargenError for a part that is not text in the encoding, with the byte's offset.
+        """
+        budget = fraction * self.size
+        ended = True  # with a newline, so that the next file starts on a line of its own
+        for label, opener in self.parts:
+            if not ended:
+                yield "\n"
+            with _opening(label, opener) as file:
+                if not self.in_memory:
+                    _refuse_binary(label, file.read(_SNIFF), self.encoding)
+                    file.seek(0)
+                before = 0
+                for piece in _decode(label, file, self.encoding):
+                    if file.tell() > budget:
+                        share = (budget - before) / (file.tell() - before)
+                        yield piece[: int(len(piece) * share)]
+                        return
+                    yield piece
+                    ended, before = piece.endswith("\n"), file.tell()
+                budget -= file.tell()
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes in all."""
+        total = 0
+        for label, opener in self.parts:
+            with _opening(label, opener) as file:
+                total += file.seek(0, io.SEEK_END)
+        return total
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes; for a single file, what `sha256sum` prints."""
+        digest = hashlib.sha256()
+        for label, opener in self.parts:
+            with _opening(label, opener) as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+        return digest.hexdigest()
+
+
+def documents(pieces: Iterable[str], split_on: str) -> Iterator[str]:
+    """Cuts a text into documents, without the newlines around them; empty ones disappear.
+
+    `split_on` is "line", "blank-line" (one or more empty lines), or any other text.
+    """
+    separator = {"line": "\n", "blank-line": "\n\n"}.get(split_on, split_on)
+    held = ""
+    for piece in pieces:
+        *whole, held = (held + piece).split(separator)
+        yield from filter(None, (document.strip("\n") for document in whole))
+        if len(held) > _LONGEST_DOCUMENT:
+            raise ChargenError(
+                f"no {split_on!r} in {len(held):,} characters: documents this long are not "
+                "documents; give another --split-on, or none for one continuous text"
+            )
+    yield from filter(None, [held.strip("\n")])
+
+
+def name_of(sources: Sequence[str]) -> str:
+    """A name for the whole, fit for a folder under checkpoints/."""
+    first = "stdin" if sources[0] == "-" else Path(sources[0]).resolve().stem or "text"
+    return first if len(sources) == 1 else f"{first}-and-{len(sources) - 1}-more"
+
+
+def _folder(folder: Path, notes: list[str]) -> list[tuple[str, Callable[[], BinaryIO]]]:
+    """The text files below a folder in the order of their paths, hidden ones left out."""
+    parts, skipped = [], []
+    for directory, subfolders, names in os.walk(folder):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(directory, name)
+            if name.startswith(".") or not path.is_file():
+                continue
+            with _opening(str(path), _opener(path)) as file:
+                binary = _looks_binary(file.read(_SNIFF))
+            if binary:
+                skipped.append(str(path))
+            else:
+                parts.append((str(path), _opener(path)))
+    if not parts:
+        raise ChargenError(f"the folder {str(folder)!r} holds no text files")
+    notes.append(f"{len(parts):,} text files in {folder}")
+    if skipped:
+        shown = ", ".join(skipped[:3]) + (", …" if len(skipped) > 3 else "")
+        notes.append(f"left out {len(skipped):,} files that are not text: {shown}")
+    return sorted(parts, key=lambda part: part[0])
+
+
+def _opener(path: Path) -> Callable[[], BinaryIO]:
+    return lambda: path.open("rb")
+
+
+def _opening(label: str, opener: Path | Callable[[], BinaryIO]) -> BinaryIO:
+    try:
+        return opener.open("rb") if isinstance(opener, Path) else opener()
+    except OSError as error:
+        raise ChargenError(f"{label} cannot be read: {error.strerror or error}") from error
+
+
+def _spool(label: str, stream: BinaryIO) -> tuple[str, Callable[[], BinaryIO]]:
+    """Keeps what can be read only once in a temporary file; it disappears with the process."""
+    with tempfile.NamedTemporaryFile(prefix="chargen-", delete=False) as spool:
+        path = Path(spool.name)
+        atexit.register(path.unlink, missing_ok=True)
+        shutil.copyfileobj(stream, spool, _CHUNK)
+    return label, _opener(path)
+
+
+def _builtin() -> BinaryIO:
+    """The text of Python's own `help()` topics: technical English, 79 topics, half a megabyte."""
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:
+        raise ChargenError(
+            "this Python came without pydoc_data, which holds the built-in corpus; "
+            "give a text file of your own: chargen train FILE"
+        ) from error
+    return io.BytesIO("\n\n".join(topics[key].strip("\n") for key in sorted(topics)).encode())
+
+
+_MAGIC = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a zip archive (or an office document)",
+    b"\x1f\x8b": "gzip-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    b"\xfd7zXZ": "xz-compressed",
+    b"BZh": "bzip2-compressed",
+    b"\x7fELF": "a program",
+    b"SQLite format 3": "a database",
+}
+
+
+def _looks_binary(head: bytes) -> str | None:
+    """Says what kind of binary file starts like this, or None for text. NUL decides, as in git."""
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    return "a binary file" if b"\0" in head else None
+
+
+def _refuse_binary(label: str, head: bytes, encoding: str) -> None:
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        return
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ChargenError(f"{label} looks like UTF-16; say so with --encoding utf-16")
+    if kind := _looks_binary(head):
+        raise ChargenError(f"{label} is not a text but {kind}; chargen learns from plain text")
+
+
+def _decode(label: str, file: BinaryIO, encoding: str) -> Iterator[str]:
+    canonical = codecs.lookup(encoding).name
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if canonical == "utf-8" else canonical)()
+    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
+    read = 0
+    try:
+        while chunk := file.read(_CHUNK):
+            read += len(chunk)
+            yield from filter(None, [newlines.decode(chunk)])
+        yield from filter(None, [newlines.decode(b"", final=True)])
+    except UnicodeDecodeError as error:
+        # The decoder may hold bytes of earlier chunks, so the offset is counted from the end.
+        offset = read - len(error.object) + error.start
+        found = error.object[error.start : error.start + 1].hex()
+        raise ChargenError(
+            f"{label} is not {encoding}: the byte 0x{found} at offset {offset:,} "
+            f"({error.reason}); name its encoding, for example --encoding "
+            f"{'cp1252' if canonical == 'utf-8' else 'utf-8'}"
+        ) from error
+    except UnicodeError as error:  # what UTF-16 says of a missing byte-order mark
+        raise ChargenError(f"{label} is not {encoding}: {error}; name its encoding") from error
+    except OSError as error:
+        raise ChargenError(f"{label} cannot be read: {error.strerror or error}") from error

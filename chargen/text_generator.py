@@ -1,0 +1,231 @@
+"""What a user holds to write with: a tokenizer and a network that belong together."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chargen import checkpoint, corpus
+from chargen.corpus import Corpus
+from chargen.decoding import Decoder, Writing, draw
+from chargen.errors import ChargenError
+from chargen.model import LanguageModel, ModelConfig
+from chargen.sampling import Sampler
+from chargen.sizing import shrink
+from chargen.text import Text
+from chargen.tokenizer import Tokenizer, build_tokenizer
+from chargen.training import Score, Step, TrainConfig, evaluate, train
+
+STARTER = Path(__file__).parent / "starter"
+
+
+class TextGenerator:
+    """A language model with its tokenizer: trains on text, writes like it, scores text.
+
+    writer = TextGenerator.new(text, hidden_size=256)
+    for step in writer.train(text, minutes=3):
+        ...
+    print(writer.generate("Once ", length=200, seed=1))
+    """
+
+    def __init__(
+        self, model: LanguageModel, tokenizer: Tokenizer, record: dict[str, Any] | None = None
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.record = record or {}  # corpus, training and scores, as in config.json
+        self._decoder: Decoder | None = None
+
+    @classmethod
+    def new(
+        cls,
+        text: str,
+        *,
+        tokenizer: str = "char",
+        vocab_size: int = 1024,
+        split_on: str | None = None,
+        cell: str = "lstm",
+        num_layers: int = 2,
+        hidden_size: int = 256,
+        embedding_size: int = 64,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> TextGenerator:
+        """An untrained generator for texts like this one.
+
+        With `split_on` ("line", "blank-line", or any other separator), the text is a collection of
+        documents, and the generator learns where one ends.
+        """
+        built = build_tokenizer(
+            tokenizer, Text.from_string(text).pieces(), vocab_size, split_on is not None
+        )
+        config = ModelConfig(len(built), cell, num_layers, hidden_size, embedding_size, dropout)
+        return cls(LanguageModel.new(config, seed), built, {"corpus": {"split_on": split_on}})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TextGenerator:
+        """Reads a checkpoint folder; raises ChargenError where it does not hold a sound model."""
+        return cls(*checkpoint.load(Path(folder)))
+
+    def save(self, folder: str | Path, half: bool = False) -> None:
+        """Writes a checkpoint folder, or the next state of the one that is there.
+
+        With `half`, the weights take 16 bits each: half the size, and no difference in a score's
+        third decimal.
+        """
+        kept = {k: v for k, v in self.record.items() if k not in ("format", "kind", "model")}
+        checkpoint.save(Path(folder), self.model, self.tokenizer, kept, half)
+
+    def train(
+        self,
+        text: str | Corpus,
+        *,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        steps: int | None = None,
+        val_fraction: float = 0.1,
+        batch: int | None = None,
+        window: int | None = None,
+        learning_rate: float = TrainConfig.learning_rate,
+        seed: int = 0,
+        precision: str = "auto",
+    ) -> Iterator[Step]:
+        """Trains step by step, five minutes where no budget is given; see `training.train`.
+
+        Without `batch` and `window`, a short text gets smaller ones than the default.
+        """
+        if minutes is None and epochs is None and steps is None:
+            minutes = 5
+        if isinstance(text, str):
+            source = Text.from_string(text)
+            parts = list(corpus.encode(source, self.tokenizer, self._split_on))
+            ids = np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
+            text = corpus.split(ids, self.tokenizer, source, self._split_on, val_fraction)
+        config = TrainConfig(
+            minutes, epochs, steps, learning_rate=learning_rate, seed=seed, precision=precision
+        )
+        fitting = shrink(config, len(text.training))
+        config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
+        self.record["corpus"] = {
+            "name": text.name,
+            "sha256": text.sha256,
+            "bytes": text.size,
+            "split_on": text.split_on,
+            "val_fraction": text.val_fraction,
+        }
+        self.record["training"] = asdict(config)
+        for step in train(self.model, text, config):
+            self._decoder = None  # its copy of the weights is out of date
+            if step.score:
+                self.record["scores"] = _scores(step)
+            yield step
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Iterator[str]:
+        """The prompt, then up to `length` characters of new text, piece by piece.
+
+        Ends before a `stop` text and at the end of a document. Raises ChargenError for a prompt with
+        a character that has no relative in the vocabulary; warns where a relative stands in.
+        """
+        sampler = Sampler(temperature, top_k, top_p, min_p)
+        for pieces in self._write(prompt, length, sampler, seed, stop, streams=1):
+            yield pieces[0]
+
+    def generate(self, prompt: str = "", **options: Any) -> str:
+        """The whole of `stream`, which takes the same options."""
+        return "".join(self.stream(prompt, **options))
+
+    def generate_many(
+        self,
+        prompt: str = "",
+        *,
+        num: int,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[str]:
+        """Several texts written side by side; the first is that of `generate` with the same seed."""
+        sampler = Sampler(temperature, top_k, top_p, min_p)
+        pieces = self._write(prompt, length, sampler, seed, stop, streams=num)
+        return ["".join(text) for text in zip(*pieces, strict=True)]
+
+    def score(self, text: str | Text, window: int | None = None) -> Score:
+        """How well the model predicts a text; see `training.evaluate`."""
+        source = Text.from_string(text) if isinstance(text, str) else text
+        parts = list(corpus.encode(source, self.tokenizer, self._split_on))
+        ids = np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
+        return evaluate(self.model, ids, self.tokenizer, window)
+
+    @property
+    def _split_on(self) -> str | None:
+        split_on: str | None = self.record.get("corpus", {}).get("split_on")
+        return split_on
+
+    def _write(
+        self,
+        prompt: str,
+        length: int,
+        sampler: Sampler,
+        seed: int | None,
+        stop: Sequence[str],
+        streams: int,
+    ) -> Iterator[list[str]]:
+        """The one loop of generation: per step, the piece of text that each stream adds."""
+        prompt, notes = self.tokenizer.adapt(prompt.replace("\r\n", "\n").replace("\r", "\n"))
+        for note in notes:
+            warnings.warn(note, stacklevel=3)
+        if self._decoder is None:
+            self._decoder = Decoder(self.model)
+        seed = secrets.randbits(32) if seed is None else seed
+        if seed < 0:
+            raise ChargenError(f"seed must be 0 or more, got {seed}")
+        writings = [Writing(self.tokenizer, length, stop) for _ in range(streams)]
+        yield [prompt] * streams
+        if length <= 0:
+            return
+        context, guide = self._context(prompt), self.tokenizer.guide
+        for ids in draw(self._decoder, context, sampler, seed, streams, guide):
+            drawn = [ids] if streams == 1 else ids
+            yield [writing.push(token) for writing, token in zip(writings, drawn, strict=True)]
+            if all(writing.finished for writing in writings):
+                return
+
+    def _context(self, prompt: str) -> list[int]:
+        """What the model reads first: a document's beginning, or the prompt, or a new line."""
+        ids: list[int] = self.tokenizer.encode(prompt).tolist()
+        if self.tokenizer.end_id is not None:
+            return [self.tokenizer.end_id, *ids]
+        return ids or self.tokenizer.encode(self.tokenizer.adapt("\n", skip=True)[0]).tolist() or [0]
+
+
+def _scores(step: Step) -> dict[str, Any]:
+    assert step.score
+    return {
+        "step": step.best_step if step.finished else step.number,
+        "steps": step.number,
+        "seconds": round(step.seconds, 1),
+        "characters_per_second": round(step.characters_per_second),
+        "val_nats_per_token": step.score.nats_per_token,
+        "val_bits_per_character": step.score.bits_per_character,
+        "val_characters": step.score.characters,
+    }

@@ -1,0 +1,116 @@
+"""The fast step equals the network, and ids become text by the rules."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from chargen import Sampler
+from chargen.decoding import Decoder, Writing, draw
+from chargen.model import CELLS, LanguageModel, ModelConfig
+from chargen.tokenizer import KINDS, ByteTokenizer, CharTokenizer, build_tokenizer
+
+SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
+
+
+def sharpened(cell, layers, vocab_size=13):
+    """A model whose next id depends strongly on what it read."""
+    model = LanguageModel.new(ModelConfig(vocab_size, cell, layers, 24, 8), seed=2)
+    with torch.no_grad():
+        model.head.weight.mul_(20)
+        for weight in model.stack.layers.parameters():
+            weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(3)) * 0.1)
+    return model
+
+
+@pytest.mark.parametrize(("cell", "layers"), SHAPES)
+def test_steps_give_the_logits_of_the_full_forward_pass_alone_and_side_by_side(cell, layers):
+    model = sharpened(cell, layers)
+    ids = torch.randint(13, (40, 3), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model(ids, model.initial_state(3))[0].numpy()  # (T, B, V)
+    decoder = Decoder(model)
+    state = decoder.start(3)
+    together = [decoder.step(row.numpy(), state).T for row in ids]
+    assert np.allclose(together, expected, atol=2e-5)
+    for lane in range(3):
+        state = decoder.start()
+        alone = [decoder.step(int(token), state) for token in ids[:, lane]]
+        assert np.allclose(alone, expected[:, lane], atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("cell", "layers"), SHAPES)
+def test_greedy_decoding_is_the_argmax_of_the_full_forward_pass(cell, layers, kind):
+    corpus = "to be or not to be, that is the question — être ou ne pas être\n" * 20
+    tokenizer = build_tokenizer(kind, [corpus], 340)
+    model = sharpened(cell, layers, len(tokenizer))
+    ids = tokenizer.encode("not to be").tolist()
+    drawn = itertools.islice(draw(Decoder(model), ids, Sampler(temperature=0), seed=0), 60)
+    for token in drawn:
+        with torch.no_grad():
+            logits, _ = model(torch.tensor(ids)[:, None], model.initial_state(1))
+        assert token == logits[-1, 0].argmax()
+        ids.append(int(token))
+    assert len(set(ids)) > 3
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_copied_state_goes_on_as_if_never_copied(cell):
+    decoder = Decoder(sharpened(cell, 2))
+    state = decoder.start()
+    for token in [1, 2, 3]:
+        decoder.step(token, state)
+    fork = state.copy()
+    first = [decoder.step(token, state).copy() for token in [4, 5]]
+    second = [decoder.step(token, fork).copy() for token in [4, 5]]
+    assert np.array_equal(first, second)
+
+
+def test_a_stream_draws_the_same_in_every_company():
+    decoder = Decoder(sharpened("lstm", 2))
+    sampler = Sampler(1.0, top_k=8)
+    several = np.array(list(itertools.islice(draw(decoder, [1], sampler, 5, streams=4), 150)))
+    alone = list(itertools.islice(draw(decoder, [1], sampler, 5), 150))
+    fewer = np.array(list(itertools.islice(draw(decoder, [1], sampler, 5, streams=2), 150)))
+    assert several[:, 0].tolist() == alone
+    assert np.array_equal(several[:, :2], fewer)
+    assert not np.array_equal(several[:, 0], several[:, 1])
+
+
+def written(text, length=100, stops=(), tokenizer=None, end=False):
+    tokenizer = tokenizer or CharTokenizer("".join(sorted(set(text))), documents=end)
+    writing = Writing(tokenizer, length, stops)
+    pieces = []
+    for token in [*tokenizer.encode(text), *([tokenizer.end_id] if end else [])]:
+        pieces.append(writing.push(int(token)))
+        if writing.finished:
+            break
+    return "".join(pieces), writing.finished
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "stops", "expected"),
+    [
+        ("hello world", 5, (), ("hello", True)),
+        ("hello world", 100, (), ("hello world", False)),
+        ("hello world", 100, ("o w",), ("hell", True)),
+        ("hello world", 100, ("xyz", "wor"), ("hello ", True)),
+        ("aaab", 100, ("aab",), ("a", True)),
+        ("ababac", 100, ("abac",), ("ab", True)),
+        ("hello", 5, ("lo!",), ("hello", True)),
+        ("hello", 0, (), ("", True)),
+        ("hello", 100, ("",), ("hello", False)),
+    ],
+)
+def test_a_writing_ends_at_its_length_or_before_its_stop_text(text, length, stops, expected):
+    assert written(text, length, stops) == expected
+
+
+def test_a_writing_ends_with_its_document_and_keeps_what_was_held():
+    assert written("hello", stops=("lop",), end=True) == ("hello", True)
+
+
+def test_lengths_count_characters_whatever_the_tokenizer():
+    assert written("日本語です", 2, tokenizer=ByteTokenizer()) == ("日本", True)

@@ -1,0 +1,48 @@
+"""The README tells the truth: its snippet runs, its commands and files exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from chargen.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_snippet_runs(verse, tmp_path, monkeypatch, capsys):
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    monkeypatch.chdir(tmp_path)
+    # Seconds instead of minutes, and prompts whose characters the small text has.
+    quick = snippet.replace("minutes=3", "steps=12").replace("hidden_size=256", "hidden_size=16")
+    quick = re.sub(r"ROMEO:|JULIET:|To be, or not to be", "a bird ", quick)
+    assert quick.count("a bird") == 4
+    exec(quick, {"text": verse})
+    assert "12 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\$? ?(chargen .*)$", README, re.M))
+def test_every_command_line_is_one_that_chargen_understands(line):
+    words = shlex.split(line.split("  #")[0].split(" | ")[0])[1:]
+    command = main.get_command(click.Context(main), words[0])
+    assert command is not None
+    command.make_context(words[0], words[1:], resilient_parsing=True)
+
+
+def test_every_command_is_shown():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        assert f"### chargen {name}" in README
+
+
+def test_the_file_map_is_complete_and_in_the_words_of_the_files():
+    rows = dict(re.findall(r"^\| `([\w/.]+)` \| (.*) \|$", README, re.M))
+    files = {path.name for path in (ROOT / "chargen").glob("*.py") if not path.name.startswith("_")}
+    assert set(rows) == {*files, "cli/"}
+    for name, sentence in rows.items():
+        path = ROOT / "chargen" / (name + "__init__.py" if name.endswith("/") else name)
+        docstring = " ".join(path.read_text(encoding="utf-8").split('"""')[1].split("\n\n")[0].split())
+        assert docstring.startswith(sentence.replace("é", "é")), name

@@ -1,0 +1,51 @@
+"""Sizes follow the corpus, the budget and the speed."""
+
+import pytest
+import torch
+
+from chargen import ChargenError
+from chargen.model import ModelConfig
+from chargen.sizing import choose_width, dropout_for, find_device, ids_read, measured_flops, shrink
+from chargen.training import TrainConfig
+
+MODEL = ModelConfig(vocab_size=65)
+
+
+def width(minutes=5.0, speed=2e11, ids=1_000_000):
+    return choose_width(MODEL, TrainConfig(minutes=minutes), speed, ids)
+
+
+def test_more_time_more_speed_and_more_text_give_a_wider_stack():
+    assert width(0.5) < width(5) < width(60)
+    assert width(speed=2e10) < width(speed=2e11) < width(speed=2e13)
+    assert width(60, ids=10_000) < width(60, ids=10_000_000)
+
+
+def test_a_budget_of_steps_counts_ids_whatever_the_speed():
+    config = TrainConfig(steps=100, batch=8, window=50)
+    assert ids_read(MODEL, config, 1.0, 1000) == ids_read(MODEL, config, 1e15, 1000) == 40_000
+    assert ids_read(MODEL, TrainConfig(epochs=2), 1.0, 1000) == 2000
+
+
+def test_dropout_grows_with_the_passes_over_the_text():
+    assert dropout_for(1) == 0
+    assert 0 < dropout_for(5) < dropout_for(20) < dropout_for(1000) <= 0.5
+
+
+@pytest.mark.parametrize("ids", [64, 500, 3000, 20_000])
+def test_a_short_text_gets_fewer_lanes_and_shorter_windows(ids):
+    small = shrink(TrainConfig(steps=1), ids)
+    assert small.batch * small.window <= max(16, ids // 8)
+    assert shrink(TrainConfig(steps=1), 1_000_000) == TrainConfig(steps=1)
+
+
+def test_the_measured_speed_is_one_that_a_machine_can_have():
+    assert 1e8 < measured_flops(torch.device("cpu"), "lstm") < 1e14
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks what happens without a GPU")
+def test_a_gpu_that_is_not_there_is_an_error_and_auto_takes_the_cpu():
+    assert find_device("auto") == torch.device("cpu")
+    for name in ("cuda", "mps"):
+        with pytest.raises(ChargenError, match=r"no (CUDA|Metal) GPU .*--device cpu"):
+            find_device(name)

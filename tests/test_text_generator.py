@@ -1,0 +1,92 @@
+"""The generator as a user holds it."""
+
+import pytest
+
+from chargen import ChargenError, TextGenerator
+
+
+def test_it_writes_like_its_corpus(poet, verse):
+    lines = poet.generate("\n", length=300, temperature=0.3, seed=1).split("\n")[1:-1]
+    known = set(verse.split("\n"))
+    assert sum(line in known for line in lines) > len(lines) / 2
+
+
+def test_generate_is_the_join_of_the_stream(poet):
+    options = {"length": 120, "seed": 4, "stop": ["xyz"], "top_p": 0.9}
+    assert "".join(poet.stream("the sea", **options)) == poet.generate("the sea", **options)
+
+
+def test_the_prompt_comes_once_and_then_exactly_the_length(poet):
+    text = poet.generate("the sea ", length=50, seed=0)
+    assert text.startswith("the sea ")
+    assert len(text) == len("the sea ") + 50
+    assert poet.generate("the", length=0) == "the"
+
+
+def test_the_same_seed_gives_the_same_text_and_none_a_new_one(poet):
+    assert poet.generate(seed=1) == poet.generate(seed=1) != poet.generate(seed=2)
+    assert poet.generate() != poet.generate()
+
+
+def test_texts_written_side_by_side_begin_with_the_one_written_alone(poet):
+    several = poet.generate_many("a bird", num=3, length=80, seed=9)
+    assert several[0] == poet.generate("a bird", length=80, seed=9)
+    assert len(set(several)) == 3
+
+
+def test_seed_0_is_a_seed(poet):
+    assert poet.generate(seed=0) == poet.generate(seed=0)
+
+
+def test_an_unknown_character_in_a_prompt_never_silently_changes(poet):
+    with pytest.warns(UserWarning, match="taken as 'a'"):
+        assert poet.generate("à", length=5, seed=0).startswith("a")
+    with pytest.raises(ChargenError, match="'日'"):
+        poet.generate("日")
+
+
+def test_newlines_of_a_prompt_follow_the_rule_of_the_corpus(poet):
+    assert poet.generate("now\r\n", length=3, seed=0).startswith("now\n")
+
+
+def test_stop_texts_end_a_text_and_are_left_out(poet):
+    assert "\n" not in poet.generate("the", seed=0, stop=["\n"]).removeprefix("the")
+
+
+def test_a_generator_of_documents_ends_where_a_document_ends(verse):
+    writer = TextGenerator.new(verse, split_on="line", hidden_size=32)
+    for _ in writer.train(verse, steps=150):
+        pass
+    texts = writer.generate_many(num=20, temperature=0.3, seed=0)
+    known = set(verse.split("\n"))
+    assert sum(text in known for text in texts) > 10
+
+
+@pytest.mark.parametrize("num", [1, 3])
+def test_even_an_untrained_model_of_bytes_writes_valid_utf8(num):
+    text = "日本語のテキスト👩‍👩‍👧 é\n" * 30
+    writer = TextGenerator.new(text, tokenizer="byte", hidden_size=8)
+    for written in writer.generate_many(num=num, length=200, temperature=1.5, seed=1):
+        assert len(written) == 200
+        assert "\ufffd" not in written
+
+
+def test_a_short_text_is_trained_with_fewer_lanes_and_a_shorter_window(verse):
+    writer = TextGenerator.new(verse[:500], hidden_size=8)
+    for _ in writer.train(verse[:500], steps=2):
+        pass
+    training = writer.record["training"]
+    assert training["batch"] * training["window"] < 100
+
+
+def test_training_on_forgets_the_old_weights_in_writing(verse):
+    writer = TextGenerator.new(verse, hidden_size=16)
+    before = writer.generate(seed=1)
+    for _ in writer.train(verse, steps=20):
+        pass
+    assert writer.generate(seed=1) != before
+
+
+def test_a_negative_seed_is_an_error(poet):
+    with pytest.raises(ChargenError, match="seed must be 0 or more, got -1"):
+        poet.generate(seed=-1)

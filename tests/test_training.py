@@ -1,0 +1,172 @@
+"""The loop: it learns, it repeats itself, it goes on where it was, it tells the truth."""
+
+import copy
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from chargen import ChargenError, Text
+from chargen.corpus import prepare
+from chargen.model import LanguageModel, ModelConfig
+from chargen.training import Progress, TrainConfig, evaluate, train
+
+
+@pytest.fixture
+def corpus(verse):
+    return prepare(Text.from_string(verse))
+
+
+def model_for(corpus, **sizes):
+    sizes = {"hidden_size": 32, "embedding_size": 16, **sizes}
+    return LanguageModel.new(ModelConfig(len(corpus.tokenizer), **sizes), seed=0)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_it_learns_a_text_that_repeats(cell):
+    corpus = prepare(Text.from_string("abcd" * 500))
+    model = model_for(corpus, cell=cell)
+    *_, last = train(model, corpus, TrainConfig(steps=80, batch=4, window=16))
+    assert last.finished
+    assert last.score.bits_per_character < 0.05
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_same_seed_gives_the_same_training_and_another_seed_another(corpus, dropout):
+    def losses(seed):
+        model = model_for(corpus, dropout=dropout)
+        config = TrainConfig(steps=6, batch=4, window=16, seed=seed)
+        return [step.loss for step in train(model, corpus, config)][:-1]
+
+    assert losses(0) == losses(0)
+    if dropout:
+        assert losses(0) != losses(1)
+
+
+@pytest.mark.parametrize("split_on", [None, "line"])
+def test_a_training_that_pauses_goes_on_as_if_it_never_had(verse, split_on):
+    corpus = prepare(Text.from_string(verse), split_on=split_on)
+    config = TrainConfig(steps=30, batch=4, window=16)
+    whole = model_for(corpus, dropout=0.2)
+    *_, expected = train(whole, corpus, config)
+
+    model = model_for(corpus, dropout=0.2)
+    progress = Progress.begin(model, config)
+    paused = list(itertools.islice(train(model, corpus, config, progress), 13))
+    assert paused[-1].number == progress.step == 13
+    *_, last = train(model, corpus, config, progress)
+    assert last.number == 30
+    assert last.score == expected.score
+    for a, b in zip(model.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_score_is_the_mean_surprise_with_the_state_carried(corpus):
+    model, ids = model_for(corpus), corpus.validation
+    logits, _ = model(torch.tensor(ids[:-1].astype(int))[:, None], model.initial_state(1))
+    nats = F.cross_entropy(logits[:, 0], torch.tensor(ids[1:].astype(int)))
+    score = evaluate(model, ids, corpus.tokenizer)
+    assert score.tokens == score.characters == len(ids) - 1
+    assert score.nats_per_token == pytest.approx(nats.item(), abs=1e-6)
+    assert score.bits_per_character == pytest.approx(nats.item() / math.log(2), abs=1e-6)
+    assert score.perplexity == pytest.approx(math.exp(nats.item()), rel=1e-5)
+
+
+def test_a_windowed_score_begins_every_window_with_an_empty_state(corpus):
+    model, ids = model_for(corpus), corpus.validation[:41]
+    x, y = torch.tensor(ids[:-1].astype(int)), torch.tensor(ids[1:].astype(int))
+    logits = [model(part[:, None], model.initial_state(1))[0][:, 0] for part in x.split(16)]
+    expected = F.cross_entropy(torch.cat(logits), y).item()
+    score = evaluate(model, ids, corpus.tokenizer, window=16)
+    assert score.nats_per_token == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_quick_score_is_close_to_the_exact_one(poet, verse):
+    corpus = prepare(Text.from_string(verse * 10), val_fraction=0.5)
+    ids, tokenizer = corpus.validation, corpus.tokenizer
+    assert len(ids) > 4 * 32 * 256  # so that it is cut into lanes
+    exact = evaluate(poet.model, ids, tokenizer)
+    quick = evaluate(poet.model, ids, tokenizer, quick=True)
+    assert quick.tokens == exact.tokens
+    assert quick.nats_per_token == pytest.approx(exact.nats_per_token, abs=5e-4)
+    assert quick.nats != exact.nats
+
+
+def test_bits_per_byte_and_per_character_differ_where_characters_are_long():
+    corpus = prepare(Text.from_string("日本語" * 100), kind="byte")
+    score = evaluate(model_for(corpus), corpus.validation, corpus.tokenizer)
+    assert score.bits_per_character == pytest.approx(3 * score.bits_per_byte, rel=0.05)
+
+
+@pytest.fixture
+def noise():
+    """Random letters, which can only be learned by heart."""
+    letters = np.random.default_rng(0).integers(0, 20, 600)
+    return prepare(Text.from_string("".join(map(chr, letters + 97))))
+
+
+def test_the_model_ends_with_the_weights_of_the_best_evaluation(noise):
+    corpus, model = noise, model_for(noise)
+    best, weights = math.inf, None
+    for step in train(model, corpus, TrainConfig(steps=120, batch=2, window=32, learning_rate=0.01)):
+        if step.score and not step.finished and step.score.nats < best:
+            best, weights = step.score.nats, copy.deepcopy(model.state_dict())
+            number = step.number
+    assert step.finished
+    assert step.best_step == number < step.number
+    assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
+    again = evaluate(model, corpus.validation, corpus.tokenizer)
+    assert step.score == again
+
+
+def test_validation_that_turned_for_good_stops_the_training_and_says_so(noise):
+    config = TrainConfig(steps=2000, batch=2, window=32, learning_rate=0.01)
+    *_, last = train(model_for(noise), noise, config)
+    assert last.number < 2000
+    assert "turned for good" in last.remark
+
+
+def test_epochs_are_passes_over_the_training_part(corpus):
+    config = TrainConfig(epochs=2, batch=4, window=32)
+    *_, last = train(model_for(corpus), corpus, config)
+    assert last.ids == pytest.approx(2 * len(corpus.training), rel=0.02)
+
+
+def test_a_budget_of_minutes_ends_on_time_with_everything_counted(corpus):
+    *_, last = train(model_for(corpus), corpus, TrainConfig(minutes=0.05, batch=4, window=16))
+    assert last.finished
+    assert last.progress == 1
+    assert 1.5 < last.seconds < 4.5
+
+
+def test_without_validation_the_last_weights_are_kept(verse):
+    corpus = prepare(Text.from_string(verse), val_fraction=0.0)
+    *_, last = train(model_for(corpus), corpus, TrainConfig(steps=5, batch=4, window=16))
+    assert last.score is None
+    assert last.best_step == 5
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({}, "give one budget"),
+        ({"minutes": 1, "steps": 5}, "give one budget"),
+        ({"minutes": math.nan}, "minutes must be"),
+        ({"epochs": math.inf}, "epochs must be"),
+        ({"steps": 0}, "steps must be"),
+        ({"steps": 5, "batch": 0}, "batch must be"),
+        ({"steps": 5, "learning_rate": -1.0}, "learning_rate must be"),
+        ({"steps": 5, "precision": "fp8"}, "no precision 'fp8'"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_an_error(budget, message):
+    with pytest.raises(ChargenError, match=message):
+        TrainConfig(**budget)
+
+
+def test_half_precision_without_a_gpu_is_an_error_with_the_next_step(corpus):
+    with pytest.raises(ChargenError, match=r"fp16 trains on a CUDA GPU only.*bf16 or fp32"):
+        next(train(model_for(corpus), corpus, TrainConfig(steps=1, precision="fp16")))
