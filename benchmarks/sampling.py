@@ -3,13 +3,18 @@
 The plain loop is what everyone writes first: `nn.LSTM` with the same weights, one character at a
 time, softmax and `torch.multinomial`. The limit is the bare matrix-vector products of a step, with
 the shapes and the library of `decoding.py` and nothing between them: every weight has to be read
-once per character. All three use the same threads.
+once per character. All three run on the same threads: one at first, as one stream is one thread's
+work, and then all that the machine has.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import torch
@@ -88,8 +93,20 @@ def measure(layers: int, hidden: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rows", type=int, metavar="THREADS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    report([measure(2, hidden) for hidden in (128, 256, 512)], arguments.json)
+    if arguments.rows:  # in a process of its own: libraries read the number of threads once
+        torch.set_num_threads(arguments.rows)
+        rows = [{"threads": arguments.rows, **measure(2, hidden)} for hidden in (128, 256, 512)]
+        print(json.dumps(rows))
+        return
+    rows = []
+    for threads in sorted({1, torch.get_num_threads()}):
+        command = [sys.executable, "-m", "benchmarks.sampling", "--rows", str(threads)]
+        limits = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"], str(threads))
+        output = subprocess.run(command, env={**os.environ, **limits}, stdout=-1, check=True).stdout
+        rows += json.loads(output)
+    report(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,13 @@ def test_a_budget_of_steps_counts_ids_whatever_the_speed():
 
 
 def test_dropout_grows_with_the_passes_over_the_text():
-    assert dropout_for(1) == 0
-    assert 0 < dropout_for(5) < dropout_for(20) < dropout_for(1000) <= 0.5
+    passes = [dropout_for(MODEL, read * 1e6, 1_000_000) for read in (0.1, 5, 20, 1000)]
+    assert 0 == passes[0] < passes[1] < passes[2] < passes[3] == 0.5
+
+
+def test_dropout_grows_with_the_parameters_that_could_learn_a_text_by_heart():
+    small = ModelConfig(vocab_size=65, hidden_size=64)
+    assert dropout_for(small, 5e6, 1_000_000) < dropout_for(MODEL, 5e6, 1_000_000)
 
 
 @pytest.mark.parametrize("ids", [64, 500, 3000, 20_000])

@@ -6,6 +6,7 @@ commands, so that `chargen --help` does not wait for torch.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import sys
@@ -95,6 +96,9 @@ def main() -> None:
     stdout, everything else to stderr. Exit status: 0 done, 1 a fault that the message explains,
     2 wrong usage, 130 stopped with Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character shows its code
+            stream.reconfigure(errors="backslashreplace")
 
 
 def model_option(command: Callable[..., Any]) -> Callable[..., Any]:

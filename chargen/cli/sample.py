@@ -12,6 +12,9 @@ import click
 
 from chargen.cli import Number, load_model, model_option, read_text, say
 
+# What a model writes must not ring or repaint a terminal: ␇ for BEL, ␛ for ESC.
+_CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+
 
 @click.command(short_help="Write text, streamed as it is drawn.")
 @model_option
@@ -102,9 +105,10 @@ def sample(
         for text in writer.generate_many(prompt, num=num, **options):
             click.echo(text if documents else f"{text}\n")
     else:
+        pictures = _CONTROL_PICTURES if sys.stdout.isatty() else {}
         shown = time.monotonic()
         for piece in writer.stream(prompt, **options):
-            sys.stdout.write(piece)
+            sys.stdout.write(piece.translate(pictures))
             if time.monotonic() - shown > 0.02:  # a flush takes longer than a character
                 sys.stdout.flush()
                 shown = time.monotonic()

@@ -165,7 +165,7 @@ def train(
         last = _loop(writer, writer.train(prepared, **vars(chosen.training)), folder)
     except OSError as error:
         raise ChargenError(f"{folder} cannot be written: {error.strerror or error}") from error
-    _report(last, beaten, folder)
+    _report(last, beaten, folder, len(prepared.validation))
     if as_json:
         score = last.score
         record = {
@@ -315,16 +315,17 @@ def _metrics(step: Step, loss: float) -> dict[str, Any]:
     }
 
 
-def _report(last: Step, beaten: dict[str, float], folder: Path) -> None:
+def _report(last: Step, beaten: dict[str, float], folder: Path, kept_apart: int) -> None:
     if last.remark:
         say(f"stopped early: {last.remark}")
     if last.score:
+        part = f" (of {kept_apart:,} ids kept apart)" if last.score.tokens + 1 < kept_apart else ""
         than = ", ".join(f"{name} {bits:.3f}" for name, bits in beaten.items())
         say(
-            f"done     {last.score.bits_per_character:.3f} bits per character, "
-            f"{last.score.nats_per_token:.4f} nats per token, on {last.score.characters:,} characters "
-            f"it never saw\n         ({than}), best at step {last.best_step:,} of {last.number:,}, "
-            f"in {_clock(last.seconds)}"
+            f"done     {last.score.bits_per_character:.3f} bits per character ({than})\n"
+            f"         {last.score.nats_per_token:.4f} nats per token, on "
+            f"{last.score.characters:,} characters it never saw{part}\n"
+            f"         best at step {last.best_step:,} of {last.number:,}, in {_clock(last.seconds)}"
         )
     else:
         say(f"done     {last.number:,} steps in {_clock(last.seconds)}, without validation")
