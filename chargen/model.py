@@ -166,7 +166,7 @@ class LanguageModel(nn.Module):
         except RuntimeError as error:  # what torch raises where memory does not suffice
             raise ChargenError(
                 f"a model of {config.parameters:,} parameters ({config.parameters * 4 / 1e9:.1f} GB, "
-                f"three times that in training) does not fit: {error}; take a smaller --hidden"
+                f"three times that in training) does not fit in memory; take a smaller --hidden"
             ) from error
 
     def initial_state(self, batch: int) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
 import signal
@@ -241,20 +242,21 @@ def _loop(writer: TextGenerator, steps: Iterator[Step], folder: Path) -> Step:
         total=100,
         disable=None,  # where stderr is no terminal
         leave=False,
-        bar_format="{percentage:3.0f}% |{bar:20}| {postfix}",
+        bar_format="{percentage:3.0f}% |{bar:20}| {desc}",
     )
     metrics = (folder / "metrics.jsonl").open("w", encoding="utf-8")
     samples = (folder / "samples.txt").open("w", encoding="utf-8")
-    loss, saved = 0.0, False
+    loss, bits, saved = 0.0, math.nan, False
     with bar, metrics, samples, _asked_to_stop() as asked:
         for step in steps:
             if step.finished:
                 break
             loss += (step.loss - loss) * max(0.02, 1 / step.number)
             bar.n = 100 * step.progress
-            bar.set_postfix_str(_status(step, loss), refresh=False)
+            bar.set_description_str(_status(step, loss, bits), refresh=False)
             bar.update(0)
             if step.score:
+                bits = step.val_bits_per_character
                 if step.best_step == step.number:
                     writer.save(folder)
                     saved = True
@@ -289,9 +291,11 @@ def _asked_to_stop() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _status(step: Step, loss: float) -> str:
+def _status(step: Step, loss: float, bits: float) -> str:
     left = step.seconds * (1 / max(step.progress, 1e-3) - 1)
-    return f"loss {loss:.3f} nats, {step.characters_per_second:,.0f} characters/s, {_clock(left)} left"
+    score = "" if math.isnan(bits) else f", validation {bits:.3f} bits per character"
+    speed = f"{step.characters_per_second:,.0f} characters/s"
+    return f"loss {loss:.3f} nats{score}, {speed}, {_clock(left)} left"
 
 
 def _line(step: Step, text: str) -> str:
