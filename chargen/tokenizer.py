@@ -69,6 +69,21 @@ class Tokenizer(ABC):
             characters += int((data & 0xC0 != 0x80).sum()) + ends  # every byte but continuations
         return characters, size
 
+    def cut(self, ids: Ids, fraction: float) -> int:
+        """How many ids, from the first on, stand for this fraction of the characters."""
+        lengths = np.array([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in self.pieces])
+        if self.end_id is not None:
+            lengths[self.end_id] = 1
+        starts = range(0, len(ids), 1 << 20)
+        sizes = [int(lengths[ids[start : start + (1 << 20)]].sum()) for start in starts]
+        wanted = int(sum(sizes) * fraction)
+        for start, size in zip(starts, sizes, strict=True):
+            if wanted < size:
+                ends = np.cumsum(lengths[ids[start : start + (1 << 20)]])
+                return start + int(np.searchsorted(ends, wanted, side="right"))
+            wanted -= size
+        return len(ids)
+
     def _bytes(self, ids: Sequence[int] | Ids) -> bytes:
         return b"".join(map(self.pieces.__getitem__, np.asarray(ids).tolist()))
 

@@ -44,6 +44,17 @@ def test_validation_is_the_contiguous_end_and_never_trained_on():
     assert corpus.tokenizer.decode(corpus.validation) == "b" * 100
 
 
+@pytest.mark.parametrize("kind", ["byte", "bpe", "unigram"])
+def test_validation_is_the_same_text_whatever_the_tokenizer(kind):
+    text = "".join(f"línea {i} — 日本語\n" for i in range(500))
+    expected = text[int(len(text) * 0.9) :]
+    corpus = corpus_of(text, kind=kind, vocab_size=400)
+    validation = corpus.tokenizer.decode(corpus.validation)
+    longest = 0 if kind == "byte" else 20  # a piece may lie across the border
+    assert validation.endswith(expected)
+    assert len(validation) - len(expected) <= longest
+
+
 NAMES = [f"name {i}" for i in range(200)]
 
 
