@@ -19,7 +19,7 @@ from chargen.model import LanguageModel, ModelConfig
 from chargen.sampling import Sampler
 from chargen.sizing import shrink
 from chargen.text import Text
-from chargen.tokenizer import Tokenizer, build_tokenizer
+from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
 from chargen.training import Score, Step, TrainConfig, evaluate, train
 
 STARTER = Path(__file__).parent / "starter"
@@ -104,8 +104,7 @@ class TextGenerator:
             minutes = 5
         if isinstance(text, str):
             source = Text.from_string(text)
-            parts = list(corpus.encode(source, self.tokenizer, self._split_on))
-            ids = np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
+            ids = self._ids(source)
             text = corpus.split(ids, self.tokenizer, source, self._split_on, val_fraction)
         config = TrainConfig(
             minutes, epochs, steps, learning_rate=learning_rate, seed=seed, precision=precision
@@ -172,9 +171,12 @@ class TextGenerator:
     def score(self, text: str | Text, window: int | None = None) -> Score:
         """How well the model predicts a text; see `training.evaluate`."""
         source = Text.from_string(text) if isinstance(text, str) else text
-        parts = list(corpus.encode(source, self.tokenizer, self._split_on))
-        ids = np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
-        return evaluate(self.model, ids, self.tokenizer, window)
+        return evaluate(self.model, self._ids(source), self.tokenizer, window)
+
+    def _ids(self, text: Text) -> Ids:
+        """A whole text in memory, each document closed by the end symbol."""
+        parts = list(corpus.encode(text, self.tokenizer, self._split_on))
+        return np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
 
     @property
     def _split_on(self) -> str | None:
