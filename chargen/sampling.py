@@ -78,7 +78,7 @@ class Sampler:
         if self.greedy:
             return logits.argmax(0)
         if self._narrows:
-            scaled = self._narrow(logits * logits.dtype.type(self._sharpness))
+            scaled = self._narrow(logits.astype(np.float64) * self._sharpness)
             logits = np.where(np.isneginf(scaled), scaled, logits)
         return (logits + noise).argmax(0)
 

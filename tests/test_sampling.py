@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chargen import ChargenError, Sampler
@@ -61,6 +61,8 @@ def test_draws_follow_the_probabilities(sampler):
     min_p=st.none() | st.floats(0, 1),
     seed=st.integers(0, 1000),
 )
+# At this temperature, single precision takes logits for equal that are not.
+@example([0.0, 0.0, 0.0, -1.0, -7.049231924785992e-41, 0.0], 100611.0, None, 0.625, None, 0)
 def test_no_setting_draws_an_id_without_probability(logits, temperature, top_k, top_p, min_p, seed):
     row = np.array(logits, np.float32)
     sampler = Sampler(temperature, top_k, top_p, min_p)
