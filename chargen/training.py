@@ -188,7 +188,7 @@ def _steps(model: LanguageModel, corpus: Corpus, config: TrainConfig, now: Progr
         return Step(
             number=now.step,
             loss=loss,
-            progress=clock.done(),
+            progress=1.0 if more else clock.done(),  # only the last record has more
             seconds=now.seconds,
             ids=ids,
             characters_per_second=ids * characters_per_id / now.seconds,
