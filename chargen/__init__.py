@@ -5,20 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chargen.errors import ChargenError as ChargenError
+    from chargen.run import Run as Run
     from chargen.sampling import Sampler as Sampler
     from chargen.text import Text as Text
     from chargen.text_generator import TextGenerator as TextGenerator
+    from chargen.training import TrainConfig as TrainConfig
 
 __version__ = "0.1.0"
 
 # Torch takes seconds to import: whoever only asks for --help does not wait for it.
 _HOMES = {
     "ChargenError": "chargen.errors",
+    "Run": "chargen.run",
     "Sampler": "chargen.sampling",
     "Text": "chargen.text",
     "TextGenerator": "chargen.text_generator",
+    "TrainConfig": "chargen.training",
 }
-__all__ = ["ChargenError", "Sampler", "Text", "TextGenerator"]
+__all__ = ["ChargenError", "Run", "Sampler", "Text", "TextGenerator", "TrainConfig"]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ from chargen.errors import ChargenError
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 NORM_EPSILON = 1e-5
+_LARGEST = 1 << 30  # of any size; no machine holds such a model
 
 # One tuple per layer: (h, c) for lstm, (h,) for gru and rnn, each tensor of shape (1, B, H).
 State = list[tuple[Tensor, ...]]
@@ -47,8 +48,10 @@ class ModelConfig:
             raise ChargenError(f"there is no cell {self.cell!r}; choose one of {', '.join(CELLS)}")
         for name in ("vocab_size", "num_layers", "hidden_size", "embedding_size"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ChargenError(f"{name} must be a whole number of at least 1, got {value!r}")
+            if not isinstance(value, int) or not 1 <= value <= _LARGEST:
+                raise ChargenError(
+                    f"{name} must be a whole number from 1 to {_LARGEST:,}, got {value!r}"
+                )
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise ChargenError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,10 @@ WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden s
 IDS_PER_PARAMETER = 4.0  # a model that reads fewer in its budget would be better if it were smaller
 PARAMETERS_PER_ID = 4.0  # a model larger than that, in a corpus's ids, only learns it by heart
 STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows are made smaller
+CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
+# Of each parameter, in training: weight, gradient, two moments and the best weight so far; and weight
+# and moments once more, to go back to.
+COPIES = 8
 _PROBE_SECONDS = 0.5
 
 
@@ -49,6 +54,7 @@ def plan(
     training = replace(training, **sizes)
     model = ModelConfig(len(corpus.tokenizer), **{"hidden_size": 256, **given})
 
+    _refuse_giants(model, device)
     speed = measured_flops(device, model.cell)
     if "hidden_size" not in given:
         model = replace(model, hidden_size=choose_width(model, training, speed, ids))
@@ -64,6 +70,22 @@ def plan(
         f"about {read / 1e6:.2g} M ids, {read / ids:.1f} passes, at "
         f"{speed / flops_per_id(model):,.0f} ids/s",
     )
+
+
+def _refuse_giants(model: ModelConfig, device: torch.device) -> None:
+    """Raises ChargenError where the memory of a device cannot hold a training of this model."""
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+    elif hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        return
+    needed = COPIES * 4 * model.parameters
+    if needed > memory:
+        raise ChargenError(
+            f"a model of {model.parameters:,} parameters needs about {needed / 1e9:,.1f} GB to train, "
+            f"and there are {memory / 1e9:.1f} GB; take a smaller --hidden or fewer --layers"
+        )
 
 
 def find_device(name: str) -> torch.device:
@@ -135,7 +157,7 @@ def measured_flops(device: torch.device, cell: str) -> float:
     while device.type == "cpu" and (threads := torch.get_num_threads()) > 1:
         torch.set_num_threads(threads // 2)
         fewer = _probe(device, cell)
-        if fewer < best:
+        if fewer < CLEARLY * best:
             torch.set_num_threads(threads)
             break
         best = fewer

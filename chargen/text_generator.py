@@ -15,12 +15,13 @@ from chargen import checkpoint, corpus
 from chargen.corpus import Corpus
 from chargen.decoding import Decoder, Writing, draw
 from chargen.errors import ChargenError
+from chargen.evaluation import Score, evaluate
 from chargen.model import LanguageModel, ModelConfig
 from chargen.sampling import Sampler
 from chargen.sizing import shrink
 from chargen.text import Text
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
-from chargen.training import Score, Step, TrainConfig, evaluate, train
+from chargen.training import Progress, Step, TrainConfig, train
 
 STARTER = Path(__file__).parent / "starter"
 
@@ -82,9 +83,15 @@ class TextGenerator:
         kept = {k: v for k, v in self.record.items() if k not in ("format", "kind", "model")}
         checkpoint.save(Path(folder), self.model, self.tokenizer, kept, half)
 
+    def prepare(self, text: str | Text, val_fraction: float = 0.1) -> Corpus:
+        """A text as this generator reads it, in memory, its last part kept apart to measure by."""
+        source = Text.from_string(text) if isinstance(text, str) else text
+        ids = self._ids(source)
+        return corpus.split(ids, self.tokenizer, source, self._split_on, val_fraction)
+
     def train(
         self,
-        text: str | Corpus,
+        text: str | Text | Corpus,
         *,
         minutes: float | None = None,
         epochs: float | None = None,
@@ -95,17 +102,17 @@ class TextGenerator:
         learning_rate: float = TrainConfig.learning_rate,
         seed: int = 0,
         precision: str = "auto",
+        progress: Progress | None = None,
     ) -> Iterator[Step]:
         """Trains step by step, five minutes where no budget is given; see `training.train`.
 
-        Without `batch` and `window`, a short text gets smaller ones than the default.
+        Without `batch` and `window`, a short text gets smaller ones than the default. `progress` is
+        where an earlier training was left; `Run` keeps it in a folder.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
-        if isinstance(text, str):
-            source = Text.from_string(text)
-            ids = self._ids(source)
-            text = corpus.split(ids, self.tokenizer, source, self._split_on, val_fraction)
+        if not isinstance(text, Corpus):
+            text = self.prepare(text, val_fraction)
         config = TrainConfig(
             minutes, epochs, steps, learning_rate=learning_rate, seed=seed, precision=precision
         )
@@ -119,9 +126,12 @@ class TextGenerator:
             "val_fraction": text.val_fraction,
         }
         self.record["training"] = asdict(config)
-        for step in train(self.model, text, config):
+        return self._steps(text, config, progress)
+
+    def _steps(self, text: Corpus, config: TrainConfig, progress: Progress | None) -> Iterator[Step]:
+        for step in train(self.model, text, config, progress):
             self._decoder = None  # its copy of the weights is out of date
-            if step.score:
+            if step.score or step.finished:
                 self.record["scores"] = _scores(step)
             yield step
 
@@ -169,7 +179,7 @@ class TextGenerator:
         return ["".join(text) for text in zip(*pieces, strict=True)]
 
     def score(self, text: str | Text, window: int | None = None) -> Score:
-        """How well the model predicts a text; see `training.evaluate`."""
+        """How well the model predicts a text; see `evaluation.evaluate`."""
         source = Text.from_string(text) if isinstance(text, str) else text
         return evaluate(self.model, self._ids(source), self.tokenizer, window)
 
@@ -221,13 +231,14 @@ class TextGenerator:
 
 
 def _scores(step: Step) -> dict[str, Any]:
-    assert step.score
+    score = step.score
     return {
         "step": step.best_step if step.finished else step.number,
         "steps": step.number,
         "seconds": round(step.seconds, 1),
         "characters_per_second": round(step.characters_per_second),
-        "val_nats_per_token": step.score.nats_per_token,
-        "val_bits_per_character": step.score.bits_per_character,
-        "val_characters": step.score.characters,
+        "val_nats_per_token": score.nats_per_token if score else None,
+        "val_bits_per_character": score.bits_per_character if score else None,
+        "val_characters": score.characters if score else None,
+        "final": step.finished,
     }

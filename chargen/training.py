@@ -3,9 +3,8 @@
     for step in train(model, corpus, TrainConfig(minutes=3)):
         ...                                    # look at it, plot it, stop whenever you like
 
-All that the next step depends on is in `Progress`, which goes in and can be kept; this file knows
-neither checkpoints nor screens. Scores are in nats per id and in bits per character, which are
-comparable between tokenizers.
+All that the next step depends on is in `Progress`, which goes in, can be kept, and comes back as
+tensors and plain numbers; this file knows neither checkpoints nor screens.
 """
 
 from __future__ import annotations
@@ -17,15 +16,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from chargen.corpus import Corpus, Lanes
 from chargen.errors import ChargenError
+from chargen.evaluation import Score, evaluate
 from chargen.model import LanguageModel, State, detach
-from chargen.tokenizer import Ids, Tokenizer
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BETAS = (0.9, 0.99)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
@@ -39,7 +37,8 @@ EVALUATION_SHARE = 1 / 12  # of the time, at most
 QUICK_IDS = 1 << 17  # scored at each evaluation on the way
 FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last and exact score
 FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
-_QUICK_LANES, _LEAD = 32, 256  # lanes of a quick evaluation, and what each reads before it counts
+EXPLODED = 10  # times the loss of blind guessing, and more, is as good as infinite
+BREAKDOWNS = 3  # at the last of them a training gives up
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,24 @@ class TrainConfig:
         budgets = [self.minutes, self.epochs, self.steps]
         if sum(budget is not None for budget in budgets) != 1:
             raise ChargenError("give one budget: --minutes, --epochs or --steps")
-        for name in ("minutes", "epochs", "steps", "batch", "window", "learning_rate"):
+        for name in ("minutes", "epochs", "learning_rate"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
+            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise ChargenError(f"{name} must be above 0 and finite, got {value!r}")
+        for name, least in (("steps", 1), ("batch", 1), ("window", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and least <= value < 1 << 63):
+                raise ChargenError(f"{name} must be a whole number from {least}, got {value!r}")
         if self.precision not in PRECISIONS:
             raise ChargenError(
                 f"there is no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}"
             )
+
+    @property
+    def budget(self) -> tuple[str, float]:
+        """Which budget it is, and how much."""
+        budgets = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
+        return next((name, value) for name, value in budgets.items() if value is not None)
 
 
 @dataclass
@@ -74,63 +83,99 @@ class Progress:
     """Where a training is: with this, its settings and the corpus, it goes on as if never stopped."""
 
     optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
     rng: torch.Generator
     state: State
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    evaluations: list[tuple[int, float]] = field(default_factory=list)  # (step, nats per id)
     step: int = 0
     position: int = 0  # ids that each lane has read
+    loss: float = 0.0  # running mean over about the last fifty steps, nats per id
+    over: bool = False  # the budget is spent, or validation has turned
     seconds: float = 0.0  # spent
-    evaluations: list[tuple[float, float]] = field(default_factory=list)  # (progress, nats per id)
-    best_step: int = 0
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    evaluated_at: float = 0.0  # seconds
+    evaluation_cost: float = 0.0  # seconds that the last one took
+    breakdowns: int = 0  # losses or gradients that were not finite; each halves the learning rate
 
     @classmethod
     def begin(cls, model: LanguageModel, config: TrainConfig) -> Progress:
         """Before the first step."""
         device = _device(model)
         rng = torch.Generator(device).manual_seed(config.seed)
+        fused = device.type in ("cpu", "cuda")
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=config.learning_rate,
             betas=BETAS,
             weight_decay=WEIGHT_DECAY,
-            fused=device.type in ("cpu", "cuda"),
+            fused=fused,
         )
-        return cls(optimizer, rng, model.initial_state(config.batch))
+        for weight in model.parameters():  # what AdamW itself would only make at the first step
+            optimizer.state[weight] = {
+                "step": torch.zeros((), device=device if fused else "cpu"),
+                "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
+                "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+            }
+        scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        state = model.initial_state(config.batch)
+        own = [tuple(tensor.clone() for tensor in layer) for layer in state]  # no memory shared
+        return cls(optimizer, scaler, rng, own)
 
     @property
     def best(self) -> float:
         """The lowest validation score so far, in nats per id."""
         return min((nats for _, nats in self.evaluations), default=math.inf)
 
-
-@dataclass(frozen=True)
-class Score:
-    """How well a model predicts a text: the first id has no context and is not scored."""
-
-    nats: float  # in all
-    tokens: int
-    characters: int
-    bytes: int
-
     @property
-    def nats_per_token(self) -> float:
-        """The cross entropy, which training minimises."""
-        return self.nats / max(1, self.tokens)
+    def best_step(self) -> int:
+        """The step with the best score; the last one where nothing was measured yet."""
+        return min(self.evaluations, key=lambda evaluation: evaluation[1], default=(self.step, 0))[0]
 
-    @property
-    def bits_per_character(self) -> float:
-        """Comparable between tokenizers."""
-        return self.nats / math.log(2) / max(1, self.characters)
+    def tensors(self, model: LanguageModel) -> dict[str, Tensor]:
+        """All that a training changes and that is no plain number, by name; not copied."""
+        found = {"rng": self.rng.get_state()}
+        for name, weight in model.named_parameters():
+            found[f"weights.{name}"] = weight.data
+            for key, value in self.optimizer.state[weight].items():
+                found[f"adamw.{key}.{name}"] = value
+        for depth, layer in enumerate(self.state):
+            found |= {f"state.{depth}.{i}": tensor for i, tensor in enumerate(layer)}
+        if self.best_step != self.step:  # else the weights are the best ones
+            found |= {f"best.{name}": weight for name, weight in self.best_weights.items()}
+        return found
 
-    @property
-    def bits_per_byte(self) -> float:
-        """Comparable between tokenizers and with compressors, bytes being those of UTF-8."""
-        return self.nats / math.log(2) / max(1, self.bytes)
+    def numbers(self) -> dict[str, Any]:
+        """All else, as JSON can hold it."""
+        kept = {name: getattr(self, name) for name in _NUMBERS}
+        return kept | {"evaluations": list(self.evaluations), "scaler": self.scaler.state_dict()}
 
-    @property
-    def perplexity(self) -> float:
-        """Among how many equally likely ids the model feels to choose."""
-        return math.exp(self.nats_per_token)
+    def restore(
+        self, model: LanguageModel, tensors: dict[str, Tensor], numbers: dict[str, Any]
+    ) -> None:
+        """Puts back what `tensors` and `numbers` gave; for another device, the randomness is new."""
+        for name in _NUMBERS:
+            setattr(self, name, numbers[name])
+        self.evaluations = [(step, nats) for step, nats in numbers["evaluations"]]
+        self.scaler.load_state_dict(numbers["scaler"])
+        self.best_weights = {
+            name: tensors.get(f"best.{name}", tensors[f"weights.{name}"]).to(weight, copy=True)
+            for name, weight in model.named_parameters()
+        }
+        self.state = [tuple(tensor.clone() for tensor in layer) for layer in self.state]
+        mine = self.tensors(model)
+        if mine.pop("rng").shape == tensors["rng"].shape:
+            self.rng.set_state(tensors["rng"])
+        else:
+            self.rng.manual_seed(self.step)
+        for name, tensor in mine.items():
+            tensor.copy_(tensors[name])
+
+
+# The fields of Progress that are plain numbers.
+_NUMBERS = (
+    *("step", "position", "loss", "over"),
+    *("seconds", "evaluated_at", "evaluation_cost", "breakdowns"),
+)
 
 
 @dataclass(frozen=True)
@@ -139,13 +184,15 @@ class Step:
 
     number: int  # from 1
     loss: float  # nats per id on the window just read; NaN in the last record
+    mean_loss: float  # its running mean over about the last fifty steps
     progress: float  # of the budget, from 0 to 1
     seconds: float  # since the beginning, evaluations included
     ids: int  # read so far
     characters_per_second: float  # on average so far, evaluations included
     best_step: int  # with the best validation score so far
     score: Score | None = None  # on the validation part, after some of the steps
-    remark: str = ""  # why it stopped before its time
+    remark: str = ""  # what happened that a person should know
+    sample: str = ""  # what the model writes now, where someone had it write
     finished: bool = False  # the last record: the exact score of the best weights, now the model's
 
     @property
@@ -164,7 +211,9 @@ def train(
 ) -> Iterator[Step]:
     """Trains until the budget is spent or validation has turned for good; ends with the best weights.
 
-    The learning rate rises, then falls along a cosine that ends with the budget.
+    The learning rate rises, then falls along a cosine that ends with the budget. Where the loss or
+    its gradient is not finite, or beyond all measure, the weights are not touched: the training goes
+    back to its last evaluation with half the learning rate, and the third time raises ChargenError.
     """
     # Numbers too small for the normal format cost twenty times the time of others on a CPU.
     torch.set_flush_denormal(True)
@@ -176,114 +225,79 @@ def train(
 
 def _steps(model: LanguageModel, corpus: Corpus, config: TrainConfig, now: Progress) -> Iterator[Step]:
     lanes = Lanes(corpus, config.batch, config.window, config.seed)
-    autocast, scaler = autocast_for(config.precision, _device(model))
+    autocast = autocast_for(config.precision, _device(model))
     clock = _Clock(config, lanes, corpus, now)
     validation, tokenizer = corpus.validation, corpus.tokenizer
     measured = min(len(corpus.training), QUICK_IDS)
     characters_per_id = tokenizer.measure(corpus.training[:measured])[0] / measured
-    remark = ""
 
-    def record(loss: float, score: Score | None = None, **more: Any) -> Step:
+    def record(loss: float, **more: Any) -> Step:
         ids = now.position * config.batch
         return Step(
             number=now.step,
             loss=loss,
-            progress=1.0 if more else clock.done(),  # only the last record has more
+            mean_loss=now.loss,
+            progress=1.0 if now.over else clock.done(),
             seconds=now.seconds,
             ids=ids,
-            characters_per_second=ids * characters_per_id / now.seconds,
-            best_step=now.best_step or now.step,
-            score=score,
-            remark=remark,
+            characters_per_second=ids * characters_per_id / max(1e-9, now.seconds),
+            best_step=now.best_step,
             **more,
         )
 
-    while not remark and not clock.over():
+    limit = EXPLODED * (1 + math.log(len(tokenizer)))
+    good, turned = _copy(model, now), ""
+    while not now.over:
         inputs, targets, fresh = lanes.read(now.position)
         x = torch.from_numpy(inputs).to(_device(model))  # (T, B)
         y = torch.from_numpy(targets).to(_device(model))
         state = model.initial_state(config.batch) if fresh else _forget(now.state, now.rng)
+        rate = config.learning_rate * 0.5**now.breakdowns
         for group in now.optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(clock.done())
+            group["lr"] = rate * _schedule(clock.done())
 
         with autocast:
             logits, state = model(x, state, dropout=now.rng)  # (T, B, V)
             loss = F.cross_entropy(logits.flatten(0, 1).float(), y.flatten())
         now.optimizer.zero_grad()
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        scaler.unscale_(now.optimizer)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        scaler.step(now.optimizer)
-        scaler.update()
+        now.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        now.scaler.unscale_(now.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        if fault := _fault(loss.item(), norm.item(), now.scaler, limit):
+            yield record(loss.item(), remark=_go_back(fault, model, now, good, clock, rate))
+            continue
+        now.scaler.step(now.optimizer)
+        now.scaler.update()
 
         # The state goes on as a value. If its history came along, the gradient would reach back
         # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
         now.state = detach(state)
         now.step += 1
         now.position += len(inputs)
+        now.loss += (loss.item() - now.loss) * max(0.02, 1 / now.step)
+        now.over = clock.over()
         score = None
-        if len(validation) > 1 and clock.evaluation_due():
-            score = _look(model, corpus, now, clock)
-            remark = _turned(now.evaluations)
+        if clock.evaluation_due() or now.over:
+            began = time.perf_counter()
+            if len(validation) > 1:
+                score = evaluate(model, validation[:QUICK_IDS], tokenizer, quick=True)
+                if fault := _fault(score.nats_per_token, 0.0, now.scaler, limit):
+                    yield record(loss.item(), remark=_go_back(fault, model, now, good, clock, rate))
+                    continue
+                _remember(model, now, score.nats_per_token)
+                turned = _turned(now.evaluations, clock.done())
+                now.over = now.over or bool(turned)
+            good = _copy(model, now)
+            clock.evaluated(time.perf_counter() - began)
         now.seconds = clock.seconds()
-        yield record(loss.item(), score)
+        yield record(loss.item(), score=score, remark=turned)
 
+    final = None
     if len(validation) > 1:
-        if now.best_step < now.step:
-            _look(model, corpus, now, clock)
         model.load_state_dict(now.best_weights)
-        final = evaluate(model, validation[: clock.final_ids], tokenizer)
+        final = evaluate(model, validation[: clock.final_ids()], tokenizer)
         now.seconds = clock.seconds()
-        yield record(math.nan, final, finished=True)
-    else:
-        yield record(math.nan, finished=True)
-
-
-@torch.no_grad()
-def evaluate(
-    model: LanguageModel,
-    ids: Ids,
-    tokenizer: Tokenizer,
-    window: int | None = None,
-    quick: bool = False,
-) -> Score:
-    """Scores ids under a model, the state carried through the whole text.
-
-    With a `window`, every so many ids begin with an empty state. `quick` reads in parallel lanes,
-    each led in by the ids before it: a tenth of the time, and the same score within 0.0005 nats.
-    """
-    if len(ids) < 2:
-        raise ChargenError(f"a text of {len(ids)} ids has none to score: the first has no context")
-    scored = len(ids) - 1
-    length, lead = scored, 0
-    if window is not None:
-        length = min(window, scored)
-    elif quick and scored > 4 * _QUICK_LANES * _LEAD:
-        length, lead = -(-scored // _QUICK_LANES), _LEAD
-    nats = 0.0
-    starts = np.arange(0, scored, length)
-    for some in np.split(starts, range(64, len(starts), 64)):
-        nats += _nats(model, ids, some, length, lead)
-    return Score(nats, scored, *tokenizer.measure(ids[1:]))
-
-
-def _nats(model: LanguageModel, ids: Ids, starts: Ids, length: int, lead: int) -> float:
-    """The surprise, in all, at the ids that follow each start, read side by side."""
-    device, total = _device(model), 0.0
-    state = model.initial_state(len(starts))
-    span = max(16, 4096 // len(starts))
-    for offset in range(-lead, length, span):
-        times = np.arange(offset, min(offset + span, length))[:, None]  # (T, 1)
-        where = starts + times  # (T, B)
-        counts = torch.as_tensor((times >= 0) & (where < len(ids) - 1))
-        where = where.clip(0, len(ids) - 2)
-        inputs, targets = (
-            torch.as_tensor(ids[at].astype(np.int64)).to(device) for at in (where, where + 1)
-        )
-        logits, state = model(inputs, state)
-        surprise = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-        total += float(surprise[counts.flatten().to(device)].double().sum())
-    return total
+    yield record(math.nan, score=final, remark=turned, finished=True)
 
 
 class _Clock:
@@ -299,12 +313,10 @@ class _Clock:
         self._ids_per_step = config.batch * config.window
         self._validation_ids = len(corpus.validation)
         self._quick_ids = min(self._validation_ids, QUICK_IDS)
-        self._last_evaluation, self._cost = now.seconds, 0.0
         self._budget = None if config.minutes is None else 60 * config.minutes
         self._steps = config.steps or 0
         if config.epochs is not None:
             self._steps = max(1, round(config.epochs * -(-lanes.epoch_length // config.window)))
-        self.final_ids = min(self._validation_ids, FINAL_IDS)
 
     def seconds(self) -> float:
         return time.perf_counter() - self._began
@@ -315,27 +327,36 @@ class _Clock:
             return min(1.0, self._now.step / self._steps)
         final = 0.0
         if self._now.step:
-            speed = self._now.step * self._ids_per_step / self.seconds()
-            quick = self._cost or self._quick_ids / (2 * speed)  # a forward pass alone
-            # A single stream takes about three times as long per id as the lanes.
-            exact = 3 * quick / max(1, self._quick_ids)
-            affordable = max(self._quick_ids, int(FINAL_SHARE * self._budget / max(exact, 1e-9)))
-            self.final_ids = min(self._validation_ids, affordable)
+            quick, exact = self._costs()
             # The first step is slow and makes a bad estimate: it must not end the training.
-            final = min(quick + exact * self.final_ids, 2 * FINAL_SHARE * self._budget)
+            final = min(quick + exact * self.final_ids(), 2 * FINAL_SHARE * self._budget)
         return min(1.0, self.seconds() / max(1e-9, self._budget - final))
 
+    def final_ids(self) -> int:
+        """How much of the validation part the last and exact score can afford to read."""
+        if self._budget is None:
+            return min(self._validation_ids, FINAL_IDS)
+        affordable = int(FINAL_SHARE * self._budget / max(self._costs()[1], 1e-9))
+        return min(self._validation_ids, max(self._quick_ids, affordable))
+
+    def _costs(self) -> tuple[float, float]:
+        """Seconds of a quick evaluation and, per id, of an exact one."""
+        speed = self._now.step * self._ids_per_step / self.seconds()
+        quick = self._now.evaluation_cost or self._quick_ids / (2 * speed)  # a forward pass alone
+        # A single stream takes about three times as long per id as the lanes.
+        return quick, 3 * quick / max(1, self._quick_ids)
+
     def over(self) -> bool:
-        return self._now.step > 0 and self.done() >= 1
+        return self.done() >= 1
 
     def evaluation_due(self) -> bool:
         if self._budget is None:
             return self._now.step % max(1, self._steps // EVALUATIONS) == 0
-        wait = max(self._budget / EVALUATIONS, self._cost / EVALUATION_SHARE)
-        return self.seconds() - self._last_evaluation >= wait
+        wait = max(self._budget / EVALUATIONS, self._now.evaluation_cost / EVALUATION_SHARE)
+        return self.seconds() - self._now.evaluated_at >= wait
 
     def evaluated(self, cost: float) -> None:
-        self._last_evaluation, self._cost = self.seconds(), cost
+        self._now.evaluated_at, self._now.evaluation_cost = self.seconds(), cost
 
 
 def _schedule(done: float) -> float:
@@ -351,43 +372,70 @@ def _forget(state: State, rng: torch.Generator) -> State:
     return [tuple(tensor * kept for tensor in layer) for layer in state]
 
 
-def _look(model: LanguageModel, corpus: Corpus, now: Progress, clock: _Clock) -> Score:
-    """A quick evaluation; remembers the weights if they are the best yet."""
-    began = time.perf_counter()
-    score = evaluate(model, corpus.validation[:QUICK_IDS], corpus.tokenizer, quick=True)
-    if score.nats_per_token < now.best:
-        now.best_step = now.step
-        now.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    now.evaluations.append((clock.done(), score.nats_per_token))
-    clock.evaluated(time.perf_counter() - began)
-    return score
+def _remember(model: LanguageModel, now: Progress, nats: float) -> None:
+    """Notes a score, and the weights if they are the best yet."""
+    if nats < now.best:
+        now.best_weights = {k: v.detach().clone() for k, v in model.named_parameters()}
+    now.evaluations.append((now.step, nats))
 
 
-def _turned(evaluations: list[tuple[float, float]]) -> str:
+def _turned(evaluations: list[tuple[int, float]], done: float) -> str:
     """Says so when validation got worse for good, and training on can only memorise.
 
     For good means: worse by a twentieth, after a quarter of the budget without a new best.
     """
-    done, nats = evaluations[-1]
-    best_done, best = min(evaluations, key=lambda evaluation: evaluation[1])
-    if nats > 1.05 * best and done - best_done > 0.25:
+    step, nats = evaluations[-1]
+    best_step, best = min(evaluations, key=lambda evaluation: evaluation[1])
+    if nats > 1.05 * best and done * (step - best_step) / step > 0.25:
         return f"validation has turned for good: {best:.3f} nats at its best, {nats:.3f} now"
     return ""
 
 
-def autocast_for(
-    precision: str, device: torch.device
-) -> tuple[torch.autocast | nullcontext[None], torch.amp.GradScaler]:
-    """The context and the scaler of a precision; raises ChargenError where the device lacks it."""
+def _copy(model: LanguageModel, now: Progress) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors = now.tensors(model).items()
+    # The best weights are replaced, never changed.
+    return {k: t if k.startswith("best.") else t.clone() for k, t in tensors}, now.numbers()
+
+
+def _fault(nats: float, norm: float, scaler: torch.amp.GradScaler, limit: float) -> str:
+    """Names what is not as it should be, if anything; infinite gradients are a scaler's business."""
+    if not nats < limit:  # NaN is not
+        return f"the loss was {nats:.4g}"
+    if not scaler.is_enabled() and not math.isfinite(norm):
+        return f"the gradient was {norm}"
+    return ""
+
+
+def _go_back(
+    fault: str,
+    model: LanguageModel,
+    now: Progress,
+    good: tuple[dict[str, Tensor], dict[str, Any]],
+    clock: _Clock,
+    rate: float,
+) -> str:
+    """To where all was well; the time is spent all the same, and the fault is not forgotten."""
+    step, breakdowns = now.step, now.breakdowns + 1
+    now.restore(model, *good)
+    now.breakdowns, now.over, now.seconds = breakdowns, False, clock.seconds()
+    fault = f"{fault} at step {step:,}, with a learning rate of {rate:.2g}"
+    if breakdowns == BREAKDOWNS:
+        raise ChargenError(
+            f"training broke down for the third time: {fault}; start again with a lower one, for "
+            f"example --lr {min(rate / 10, TrainConfig.learning_rate):.1g}"
+        )
+    return f"{fault}: back to step {now.step:,}, with half the learning rate"
+
+
+def autocast_for(precision: str, device: torch.device) -> torch.autocast | nullcontext[None]:
+    """The context of a precision; raises ChargenError where the device lacks it."""
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" else "fp32"
     if precision == "fp16" and device.type != "cuda":
         raise ChargenError(f"fp16 trains on a CUDA GPU only, not on {device.type}; take bf16 or fp32")
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     if precision == "fp32":
-        return nullcontext(), scaler
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype), scaler
+        return nullcontext()
+    return torch.autocast(device.type, torch.float16 if precision == "fp16" else torch.bfloat16)
 
 
 def _device(model: LanguageModel) -> torch.device:

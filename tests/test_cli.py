@@ -243,11 +243,12 @@ def test_names_end_where_a_name_ends(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["train", "nowhere.txt"], 1, "no file or folder 'nowhere.txt'"),
+        (["train", "nowhere.txt"], 2, "no file or folder 'nowhere.txt'"),
         (["train", "--minutes", "nan"], 2, "finite"),
         (["train", "--minutes", "inf"], 2, "finite"),
         (["train", "--minutes", "0"], 2, "minutes"),
         (["train", "--minutes", "1", "--steps", "1"], 2, "one budget"),
+        (["train", "--resume", "--overwrite"], 2, "not both"),
         (["train", "--steps", "0"], 2, "steps"),
         (["train", "--hidden", "0"], 2, "hidden"),
         (["train", "--dropout", "1"], 2, "dropout"),
@@ -272,7 +273,7 @@ def test_names_end_where_a_name_ends(run, tmp_path):
         (["sample", "-p", "a", "--prompt-file", "file.txt"], 2, "not both"),
         (["sample", "--prompt-file", "nowhere.txt"], 2, "nowhere.txt"),
         (["eval"], 2, "FILE"),
-        (["eval", "nowhere.txt"], 1, "nowhere.txt"),
+        (["eval", "nowhere.txt"], 2, "nowhere.txt"),
         (["eval", "file.txt", "--window", "0"], 2, "window"),
         (["eval", "empty.txt"], 1, "none to score"),
         (["dance"], 2, "dance"),

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from chargen import ChargenError, Text
 from chargen.corpus import prepare
+from chargen.evaluation import evaluate
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training import Progress, TrainConfig, evaluate, train
+from chargen.training import Progress, TrainConfig, train
 
 
 @pytest.fixture

@@ -6,17 +6,22 @@ commands, so that `chargen --help` does not wait for torch.
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 import click
 
 from chargen.errors import ChargenError
+from chargen.text import BUILTIN
+
+# What a model writes must not ring or repaint a terminal: ␇ for BEL, ␛ for ESC.
+_CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 
 _COMMANDS = {  # name: (module, function)
     "train": ("chargen.cli.train", "train"),
@@ -38,6 +43,17 @@ class Number(click.FloatRange):
         return number
 
 
+class Source(click.ParamType):  # type: ignore[type-arg]
+    """Where a text comes from: a file, a folder, - for standard input, or the built-in corpus."""
+
+    name = "source"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value not in ("-", BUILTIN) and not os.path.exists(value):
+            self.fail(f"there is no file or folder {value!r}; the built-in corpus is {BUILTIN!r}")
+        return value
+
+
 class _Commands(click.Group):
     """Imports a command when it is asked for, and shows a ChargenError as one line."""
 
@@ -50,6 +66,14 @@ class _Commands(click.Group):
         module, function = _COMMANDS[name]
         command: click.Command = getattr(import_module(module), function)
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        _open_closed_streams()
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:  # not even the help could be written
+            say(f"Error: {error.strerror or error}")
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -65,6 +89,9 @@ class _Commands(click.Group):
             raise
         except MemoryError as error:
             raise click.ClickException("memory does not suffice; take a smaller model") from error
+        except KeyboardInterrupt:
+            say("")  # behind the ^C
+            ctx.exit(130)
         except BrokenPipeError:
             # Whoever read has left, as `| head` does. Nothing more can be said to them.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
@@ -94,11 +121,31 @@ def main() -> None:
 
     Every option can also be given as a variable, for example CHARGEN_TRAIN_MINUTES=1. Results go to
     stdout, everything else to stderr. Exit status: 0 done, 1 a fault that the message explains,
-    2 wrong usage, 130 stopped with Ctrl-C.
+    2 wrong usage, 130 stopped with Ctrl-C and 143 by SIGTERM, with all kept.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character shows its code
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Closed(io.TextIOBase):
+    """Standard output where there is none."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
+def _open_closed_streams() -> None:
+    """Puts something where a shell left nothing (`>&-`), or our next file would take its number."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
 
 
 def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,6 +176,11 @@ def load_model(folder: str | None) -> Any:
 def say(message: str) -> None:
     """For the person at the keyboard: to stderr, beside the product."""
     click.echo(message, err=True)
+
+
+def shown(text: str, stream: TextIO) -> str:
+    """A text as it is; on a terminal, control characters as pictures of themselves."""
+    return text.translate(_CONTROL_PICTURES) if stream.isatty() else text
 
 
 def read_text(file: IO[bytes], label: str) -> str:

@@ -6,11 +6,11 @@ import json
 
 import click
 
-from chargen.cli import load_model, model_option
+from chargen.cli import Source, load_model, model_option
 
 
 @click.command(name="eval", short_help="Bits per character of a text under a model.")
-@click.argument("file")
+@click.argument("file", type=Source())
 @model_option
 @click.option(
     "--window",

@@ -10,10 +10,7 @@ from typing import IO, Any
 
 import click
 
-from chargen.cli import Number, load_model, model_option, read_text, say
-
-# What a model writes must not ring or repaint a terminal: ␇ for BEL, ␛ for ESC.
-_CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+from chargen.cli import Number, load_model, model_option, read_text, say, shown
 
 
 @click.command(short_help="Write text, streamed as it is drawn.")
@@ -103,13 +100,12 @@ def sample(
     elif num > 1:
         documents = writer.tokenizer.end_id is not None
         for text in writer.generate_many(prompt, num=num, **options):
-            click.echo(text if documents else f"{text}\n")
+            click.echo(shown(text, sys.stdout) + ("" if documents else "\n"))
     else:
-        pictures = _CONTROL_PICTURES if sys.stdout.isatty() else {}
-        shown = time.monotonic()
+        flushed = time.monotonic()
         for piece in writer.stream(prompt, **options):
-            sys.stdout.write(piece.translate(pictures))
-            if time.monotonic() - shown > 0.02:  # a flush takes longer than a character
+            sys.stdout.write(shown(piece, sys.stdout))
+            if time.monotonic() - flushed > 0.02:  # a flush takes longer than a character
                 sys.stdout.flush()
-                shown = time.monotonic()
+                flushed = time.monotonic()
         click.echo()

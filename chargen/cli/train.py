@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import Number, say
+from chargen.cli import Number, Source, say, shown
+from chargen.cli.signals import asked_to_stop
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
     from chargen.corpus import Corpus
-    from chargen.text_generator import TextGenerator
+    from chargen.run import Run, Saved
+    from chargen.text import Text
     from chargen.training import Step
 
 
 @click.command(short_help="Learn from a text.")
-@click.argument("corpus", nargs=-1)
+@click.argument("corpus", nargs=-1, type=Source())
 @click.option(
     "-o",
     "--out",
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
     help="Where the model is written.  [default: checkpoints/NAME, or the next free NAME-2]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the model in the folder of --out.")
+@click.option("--resume", is_flag=True, help="Go on with a training that was stopped or killed.")
+@click.option(
+    "--save-every",
+    type=Number(min=0),
+    default=60,
+    metavar="SECONDS",
+    help="How often the state is kept, beside every evaluation.",
+)
 @click.option("--minutes", type=Number(min=0, min_open=True), help="Budget of time.  [default: 5]")
 @click.option(
     "--epochs", type=Number(min=0, min_open=True), help="Or a budget of passes over the text."
@@ -83,14 +92,18 @@ if TYPE_CHECKING:
     help="auto is fp32 on a CPU and bf16 on a GPU.",
 )
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object.")
+@click.pass_context
 def train(
+    context: click.Context,
+    /,
     corpus: tuple[str, ...],
     out: str | None,
     overwrite: bool,
+    resume: bool,
+    save_every: float,
     minutes: float | None,
     epochs: float | None,
     steps: int | None,
-    lr: float,
     device: str,
     as_json: bool,
     **options: Any,
@@ -99,7 +112,7 @@ def train(
 
     Without CORPUS, learns from python-docs, the text of Python's own help topics. The sizes of the
     model are chosen from the corpus, the budget and the speed of the device, and said. The model is
-    written whenever it became better, so Ctrl-C loses nothing that matters.
+    written whenever it became better.
 
     \b
       chargen train corpus.txt
@@ -108,17 +121,70 @@ def train(
       chargen train novel.txt --tokenizer bpe --vocab-size 2000
       cat *.txt | chargen train -
 
+    All of a training is kept at every evaluation and every minute: stopped with Ctrl-C or killed, it
+    goes on with --resume as if nothing had happened, also with a larger budget.
+
+    \b
+      chargen train corpus.txt --resume
+      chargen train --resume -o checkpoints/code --minutes 30
+
     With --json: checkpoint, parameters, steps, seconds, characters_per_second, val_nats_per_token,
     val_bits_per_character, best_step, seed.
     """
-    budgets: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "steps": steps}
-    if sum(budget is not None for budget in budgets.values()) > 1:
+    budget: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "steps": steps}
+    if sum(value is not None for value in budget.values()) > 1:
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
-    if all(budget is None for budget in budgets.values()):
-        budgets["minutes"] = 5.0
-    if not corpus:
+    if resume and overwrite:
+        raise click.UsageError("give --resume or --overwrite, not both")
+    folder = _folder(out, corpus, resume, overwrite)
+
+    from chargen.run import Run
+    from chargen.sizing import find_device
+
+    place = find_device(device)
+    with Run(folder, save_every) as run:
+        saved = run.saved(place) if resume else None
+        if saved:
+            _refuse_changes(context, saved, folder)
+        given = [(name, value) for name, value in budget.items() if value is not None]
+        if saved and saved.finished and given in ([], [saved.config.budget]):
+            _already(saved, folder)
+        else:
+            if saved:
+                writing, beaten, kept_apart = _resume(run, saved, corpus, budget)
+            else:
+                if resume:
+                    say(f"note: nothing was kept in {folder} yet: this is the first step")
+                writing, beaten, kept_apart = _begin(run, corpus, budget, place, options)
+            _report(_watch(writing, folder), beaten, folder, kept_apart)
+    if as_json:
+        click.echo(json.dumps(_result(folder), allow_nan=False))
+
+
+# What a training is made of, and what it has to be better than: (steps, baselines, ids kept apart).
+_Training = tuple[Iterator["Step"], dict[str, float], int]
+
+
+def _begin(
+    run: Run, sources: Sequence[str], budget: dict[str, Any], device: Any, options: dict[str, Any]
+) -> _Training:
+    from chargen.model import LanguageModel
+    from chargen.sizing import plan
+    from chargen.text import Text
+    from chargen.text_generator import TextGenerator
+    from chargen.training import TrainConfig
+
+    if not sources:
         say("no CORPUS given: learning from python-docs, the text of Python's help topics")
-    sources = corpus or ("python-docs",)
+        sources = ("python-docs",)
+    if all(value is None for value in budget.values()):
+        budget = {"minutes": 5.0}
+    training = TrainConfig(
+        **budget,
+        learning_rate=options["lr"],
+        seed=options["seed"],
+        precision=options["precision"],
+    )
     sizes = {
         "cell": options["cell"],
         "num_layers": options["layers"],
@@ -128,82 +194,144 @@ def train(
         "batch": options["batch"],
         "window": options["window"],
     }
-    folder = _folder(out, overwrite, sources)
-
-    from chargen.corpus import prepare
-    from chargen.model import LanguageModel
-    from chargen.sizing import find_device, plan
-    from chargen.text import Text
-    from chargen.text_generator import TextGenerator
-    from chargen.training import TrainConfig
-
-    place = find_device(device)
-    training = TrainConfig(
-        **budgets, learning_rate=lr, seed=options["seed"], precision=options["precision"]
-    )
-    text = Text.open(sources, options["encoding"])
-    for note in text.notes:
-        say(f"note: {note}")
-    prepared = prepare(
-        text,
-        kind=options["tokenizer"],
-        vocab_size=options["vocab_size"],
-        split_on=options["split_on"],
-        val_fraction=options["val_fraction"],
-    )
-    say(_describe(prepared))
-    chosen = plan(prepared, place, training, sizes)
+    corpus = _prepare(Text.open(sources, options["encoding"]), options)
+    say(_describe(corpus))
+    if len(corpus.validation) < 2 and corpus.val_fraction:
+        say("note: too little is kept apart to measure by: there will be no score")
+    chosen = plan(corpus, device, training, sizes)
     say(f"model    {chosen.reason}")
-    beaten = _baselines(prepared)
-    if beaten:
-        bits = ", ".join(f"{name} {bits:.3f}" for name, bits in beaten.items())
-        say(f"to beat  {bits} bits per character")
-
-    model = LanguageModel.new(chosen.model, options["seed"]).to(place)
-    writer = TextGenerator(model, prepared.tokenizer)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        last = _loop(writer, writer.train(prepared, **vars(chosen.training)), folder)
-    except OSError as error:
-        raise ChargenError(f"{folder} cannot be written: {error.strerror or error}") from error
-    _report(last, beaten, folder, len(prepared.validation))
-    if as_json:
-        score = last.score
-        record = {
-            "checkpoint": str(folder),
-            "parameters": chosen.model.parameters,
-            "steps": last.number,
-            "seconds": round(last.seconds, 2),
-            "characters_per_second": round(last.characters_per_second),
-            "val_nats_per_token": score.nats_per_token if score else None,
-            "val_bits_per_character": score.bits_per_character if score else None,
-            "best_step": last.best_step,
-            "seed": options["seed"],
-        }
-        click.echo(json.dumps(record, allow_nan=False))
+    beaten = _baselines(corpus)
+    settings = options | {
+        "corpus": list(sources),
+        "hidden": chosen.model.hidden_size,
+        "dropout": chosen.model.dropout,
+        "batch": chosen.training.batch,
+        "window": chosen.training.window,
+    }
+    model = LanguageModel.new(chosen.model, options["seed"]).to(device)
+    writer = TextGenerator(model, corpus.tokenizer)
+    return run.begin(writer, corpus, chosen.training, settings), beaten, len(corpus.validation)
 
 
-def _folder(out: str | None, overwrite: bool, sources: Sequence[str]) -> Path:
-    """Where the model goes: the folder asked for if it is free, or the next free one."""
+def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, Any]) -> _Training:
+    from chargen.text import Text
+
+    for fault in saved.faults:
+        say(f"note: {fault}; going on from the state before it")
+    sources = sources or saved.settings["corpus"]
+    text = Text.open(sources, saved.settings["encoding"])
+    saved.refuse_other_text(text.name, text.sha256)
+    corpus = _prepare(text, saved.settings)
+    if corpus.tokenizer.dump() != saved.writer.tokenizer.dump():
+        # Another version of SentencePiece made other pieces of the same text.
+        corpus = saved.writer.prepare(text, saved.settings["val_fraction"])
+    say(_describe(corpus))
+    config, now = saved.writer.model.config, saved.progress
+    say(
+        f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
+        f"{config.parameters / 1e6:.2f} M parameters, at step {now.step:,} after {_clock(now.seconds)}"
+    )
+    beaten = _baselines(corpus)
+    steps = run.resume(saved, corpus, **budget)
+    if note := saved.inexact():
+        say(f"note: {note}")
+    return steps, beaten, len(corpus.validation)
+
+
+def _folder(out: str | None, sources: Sequence[str], resume: bool, overwrite: bool) -> Path:
+    """Where the training lives: the folder asked for, the one to go on with, or the next free one."""
     from chargen.text import name_of
 
     if out is not None:
         folder = Path(out)
         if folder.exists() and not folder.is_dir():
             raise ChargenError(f"--out {out!r} is a file; name a folder")
-        if (folder / "manifest.json").exists() and not overwrite:
+        if not overwrite and not resume and _kept(folder):
             raise ChargenError(
-                f"{folder} already holds a model; replace it with --overwrite, or name another --out"
+                f"{folder} already holds a model; go on with its training by --resume, replace it "
+                "with --overwrite, or name another --out"
             )
         return folder
-    name, number = name_of(sources), 1
-    folder = Path("checkpoints", name)
-    while folder.exists() and not overwrite:
+    checkpoints, name = Path("checkpoints"), name_of(sources or ["python-docs"])
+    if resume:
+        pattern = rf"{re.escape(name)}(-\d+)?" if sources else ".*"
+        trained = [f for f in checkpoints.glob("*/resume") if re.fullmatch(pattern, f.parent.name)]
+        if trained:
+            folder = max(trained, key=lambda states: states.stat().st_mtime).parent
+            say(f"going on with {folder}")
+            return folder
+        return checkpoints / name
+    folder, number = checkpoints / name, 1
+    while not overwrite and _kept(folder):
         number += 1
-        folder = Path("checkpoints", f"{name}-{number}")
+        folder = checkpoints / f"{name}-{number}"
     if number > 1:
         say(f"note: checkpoints/{name} is taken; the model goes to {folder}")
     return folder
+
+
+def _kept(folder: Path) -> bool:
+    """Whether there is anything in a folder; the lock of a process that is gone is nothing."""
+    return folder.exists() and any(path.name != ".lock" for path in folder.iterdir())
+
+
+def _refuse_changes(context: click.Context, saved: Saved, folder: Path) -> None:
+    """A training goes on as it was begun: names the first option that asks for something else."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        given = source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+        if given and name != "corpus" and name in saved.settings:
+            value, before = context.params[name], saved.settings[name]
+            if value != before:
+                raise click.UsageError(
+                    f"{parameter.opts[0]} {value}: the training in {folder} began with {before}. "
+                    "Leave the option out to go on with it, or train anew without --resume."
+                )
+
+
+def _prepare(text: Text, options: dict[str, Any]) -> Corpus:
+    from chargen.corpus import prepare
+
+    for note in text.notes:
+        say(f"note: {note}")
+    return prepare(
+        text,
+        kind=options["tokenizer"],
+        vocab_size=options["vocab_size"],
+        split_on=options["split_on"],
+        val_fraction=options["val_fraction"],
+    )
+
+
+def _already(saved: Saved, folder: Path) -> None:
+    scores = _result(folder)
+    bits = scores["val_bits_per_character"]
+    unit, amount = saved.config.budget
+    say(
+        f"the training in {folder} is finished: {scores['steps']:,} steps in "
+        f"{_clock(scores['seconds'])}" + (f", {bits:.3f} bits per character" if bits else "") + "\n"
+        f"give it a larger budget to go on, for example --{unit} {2 * amount:g}"
+    )
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """What --json prints, as config.json has it."""
+    from chargen.text_generator import TextGenerator
+
+    writer = TextGenerator.load(folder)
+    scores = writer.record["scores"]
+    return {
+        "checkpoint": str(folder),
+        "parameters": writer.model.config.parameters,
+        "steps": scores["steps"],
+        "seconds": scores["seconds"],
+        "characters_per_second": scores["characters_per_second"],
+        "val_nats_per_token": scores["val_nats_per_token"],
+        "val_bits_per_character": scores["val_bits_per_character"],
+        "best_step": scores["step"],
+        "seed": writer.record["training"]["seed"],
+    }
 
 
 def _describe(corpus: Corpus) -> str:
@@ -234,8 +362,8 @@ def _baselines(corpus: Corpus) -> dict[str, float]:
     return {name: value / characters for name, value in bits.items()}
 
 
-def _loop(writer: TextGenerator, steps: Iterator[Step], folder: Path) -> Step:
-    """Runs the training: shows where it is, keeps the best model on disk, heeds Ctrl-C."""
+def _watch(steps: Iterator[Step], folder: Path) -> Step:
+    """Shows where a training is until its end; a signal ends it after the step, with all kept."""
     from tqdm import tqdm
 
     bar = tqdm(
@@ -244,84 +372,55 @@ def _loop(writer: TextGenerator, steps: Iterator[Step], folder: Path) -> Step:
         leave=False,
         bar_format="{percentage:3.0f}% |{bar:20}| {desc}",
     )
-    metrics = (folder / "metrics.jsonl").open("w", encoding="utf-8")
-    samples = (folder / "samples.txt").open("w", encoding="utf-8")
-    loss, bits, saved = 0.0, math.nan, False
-    with bar, metrics, samples, _asked_to_stop() as asked:
-        for step in steps:
-            if step.finished:
-                break
-            loss += (step.loss - loss) * max(0.02, 1 / step.number)
-            bar.n = 100 * step.progress
-            bar.set_description_str(_status(step, loss, bits), refresh=False)
-            bar.update(0)
-            if step.score:
-                bits = step.val_bits_per_character
-                if step.best_step == step.number:
-                    writer.save(folder)
-                    saved = True
-                text = writer.generate(length=200, seed=step.number)
-                bar.write(_line(step, text), file=sys.stderr)
-                print(json.dumps(_metrics(step, loss)), file=metrics, flush=True)
-                print(f"--- step {step.number}\n{text}\n", file=samples, flush=True)
-            if asked:
-                if not saved:
-                    writer.save(folder)
-                bar.close()
-                say(f"stopped at step {step.number:,}; the best model so far is in {folder}")
-                raise SystemExit(130)
-        print(json.dumps(_metrics(step, loss)), file=metrics)
-        writer.save(folder)
-    return step
+    bits = math.nan
+    with bar, asked_to_stop() as asked:
+        try:
+            for step in steps:
+                bar.n = 100 * step.progress
+                bar.set_description_str(_status(step, bits), refresh=False)
+                bar.update(0)
+                if step.score and not step.finished:
+                    bits = step.val_bits_per_character
+                    bar.write(_line(step), file=sys.stderr)
+                if step.remark and not step.finished:
+                    bar.write(f"note: {step.remark}", file=sys.stderr)
+                if asked and not step.finished:
+                    break
+            else:
+                return step
+            steps.close()  # type: ignore[attr-defined]
+        except ChargenError as error:
+            if isinstance(error.__cause__, OSError):
+                raise ChargenError(
+                    f"{error}; put that right, then go on from what was kept before: "
+                    f"{_going_on(folder)}"
+                ) from error
+            raise
+        bar.close()
+        say(f"stopped at step {step.number:,}, and all is kept; go on with: {_going_on(folder)}")
+        raise SystemExit(128 + asked[0])
 
 
-@contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that Ctrl-C puts a signal in; a second Ctrl-C stops at once, as usual."""
-    asked: list[int] = []
-
-    def note(number: int, _frame: Any) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _going_on(folder: Path) -> str:
+    return f"chargen train --resume -o {shlex.quote(str(folder))}"
 
 
-def _status(step: Step, loss: float, bits: float) -> str:
+def _status(step: Step, bits: float) -> str:
     left = step.seconds * (1 / max(step.progress, 1e-3) - 1)
     score = "" if math.isnan(bits) else f", validation {bits:.3f} bits per character"
     speed = f"{step.characters_per_second:,.0f} characters/s"
-    return f"loss {loss:.3f} nats{score}, {speed}, {_clock(left)} left"
+    return f"loss {step.mean_loss:.3f} nats{score}, {speed}, {_clock(left)} left"
 
 
-def _line(step: Step, text: str) -> str:
+def _line(step: Step) -> str:
     """One line for an evaluation: when, how good, and what the model writes now."""
     best = "" if step.best_step == step.number else f" (best at step {step.best_step:,})"
     head = f"{_clock(step.seconds):>6}  {step.val_bits_per_character:.3f} bits per character{best}  "
     room = max(30, shutil.get_terminal_size().columns - len(head) - 1)
-    return head + " ".join(text.split())[:room]
-
-
-def _metrics(step: Step, loss: float) -> dict[str, Any]:
-    score = step.score
-    return {
-        "step": step.number,
-        "seconds": round(step.seconds, 2),
-        "ids": step.ids,
-        "training_nats_per_token": loss,
-        "val_nats_per_token": score.nats_per_token if score else None,
-        "val_bits_per_character": score.bits_per_character if score else None,
-        "final": step.finished,
-    }
+    return head + shown(" ".join(step.sample.split()), sys.stderr)[:room]
 
 
 def _report(last: Step, beaten: dict[str, float], folder: Path, kept_apart: int) -> None:
-    if last.remark:
-        say(f"stopped early: {last.remark}")
     if last.score:
         part = f" (of {kept_apart:,} ids kept apart)" if last.score.tokens + 1 < kept_apart else ""
         than = ", ".join(f"{name} {bits:.3f}" for name, bits in beaten.items())

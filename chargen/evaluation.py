@@ -1,0 +1,96 @@
+"""How well a model predicts a text: the one measure of training, `chargen eval` and the benchmarks.
+
+Scores are in nats per id and in bits per character, which are comparable between tokenizers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from chargen.errors import ChargenError
+from chargen.model import LanguageModel
+from chargen.tokenizer import Ids, Tokenizer
+
+_QUICK_LANES, _LEAD = 32, 256  # lanes of a quick evaluation, and what each reads before it counts
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a model predicts a text: the first id has no context and is not scored."""
+
+    nats: float  # in all
+    tokens: int
+    characters: int
+    bytes: int
+
+    @property
+    def nats_per_token(self) -> float:
+        """The cross entropy, which training minimises."""
+        return self.nats / max(1, self.tokens)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Comparable between tokenizers."""
+        return self.nats / math.log(2) / max(1, self.characters)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Comparable between tokenizers and with compressors, bytes being those of UTF-8."""
+        return self.nats / math.log(2) / max(1, self.bytes)
+
+    @property
+    def perplexity(self) -> float:
+        """Among how many equally likely ids the model feels to choose."""
+        return math.exp(self.nats_per_token)
+
+
+@torch.no_grad()
+def evaluate(
+    model: LanguageModel,
+    ids: Ids,
+    tokenizer: Tokenizer,
+    window: int | None = None,
+    quick: bool = False,
+) -> Score:
+    """Scores ids under a model, the state carried through the whole text.
+
+    With a `window`, every so many ids begin with an empty state. `quick` reads in parallel lanes,
+    each led in by the ids before it: a tenth of the time, and the same score within 0.0005 nats.
+    """
+    if len(ids) < 2:
+        raise ChargenError(f"a text of {len(ids)} ids has none to score: the first has no context")
+    scored = len(ids) - 1
+    length, lead = scored, 0
+    if window is not None:
+        length = min(window, scored)
+    elif quick and scored > 4 * _QUICK_LANES * _LEAD:
+        length, lead = -(-scored // _QUICK_LANES), _LEAD
+    nats = 0.0
+    starts = np.arange(0, scored, length)
+    for some in np.split(starts, range(64, len(starts), 64)):
+        nats += _nats(model, ids, some, length, lead)
+    return Score(nats, scored, *tokenizer.measure(ids[1:]))
+
+
+def _nats(model: LanguageModel, ids: Ids, starts: Ids, length: int, lead: int) -> float:
+    """The surprise, in all, at the ids that follow each start, read side by side."""
+    device, total = model.head.weight.device, 0.0
+    state = model.initial_state(len(starts))
+    span = max(16, 4096 // len(starts))
+    for offset in range(-lead, length, span):
+        times = np.arange(offset, min(offset + span, length))[:, None]  # (T, 1)
+        where = starts + times  # (T, B)
+        counts = torch.as_tensor((times >= 0) & (where < len(ids) - 1))
+        where = where.clip(0, len(ids) - 2)
+        inputs, targets = (
+            torch.as_tensor(ids[at].astype(np.int64)).to(device) for at in (where, where + 1)
+        )
+        logits, state = model(inputs, state)
+        surprise = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        total += float(surprise[counts.flatten().to(device)].double().sum())
+    return total

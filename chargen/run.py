@@ -1,0 +1,360 @@
+"""A training that lives in a folder: it can be stopped, killed or moved, and goes on bit for bit.
+
+    with Run("checkpoints/verse") as run:             # nobody else trains there meanwhile
+        for step in run.begin(writer, corpus, TrainConfig(minutes=3)):
+            ...                                       # leaving the loop keeps everything
+
+    with Run("checkpoints/verse") as run:
+        for step in run.resume(run.saved(), text):    # as if it had never been stopped
+            ...
+
+Beside the files of the model, which is the best so far, the folder then holds
+
+    metrics.jsonl           a line per evaluation
+    samples.txt             what it wrote along the way
+    resume/state-0000042    all that the next step depends on; the last two are kept
+
+Bit for bit means: on a CPU, with the same number of threads and the same torch. On another device or
+with other threads a training goes on just as well, only sums are rounded differently.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chargen import checkpoint, files
+from chargen.corpus import Corpus
+from chargen.errors import ChargenError
+from chargen.text import Text
+from chargen.text_generator import TextGenerator
+from chargen.training import Progress, Step, TrainConfig
+
+KIND = "training"
+KEPT = 2  # states; the older one is for when the newer turns out to be damaged
+SAVE_SECONDS = 60.0  # between two states; one is also kept at every evaluation
+SAMPLE_LENGTH = 200  # characters written at an evaluation
+_TENSORS = "state.safetensors"
+_LINES = ("metrics.jsonl", "samples.txt")
+
+
+@dataclass
+class Saved:
+    """A training as it was when its state was last kept."""
+
+    writer: TextGenerator
+    config: TrainConfig
+    progress: Progress
+    record: dict[str, Any]  # config.json of the state
+    faults: list[str] = field(default_factory=list)  # why newer states were passed over
+    finished: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `begin` was told to remember."""
+        found: dict[str, Any] = self.record["settings"]
+        return found
+
+    def inexact(self) -> str:
+        """Why going on will not be bit for bit as if the training had never stopped, or nothing."""
+        before, now = self.record["place"], _place(self.writer)
+        changed = [f"{k} {before[k]} then, {now[k]} now" for k in now if now[k] != before[k]]
+        if not changed:
+            return ""
+        return (
+            f"{', '.join(changed)}: sums are rounded differently, so from here on this is not bit for "
+            "bit the training that never stopped"
+        )
+
+    def refuse_other_text(self, name: str, sha256: str) -> None:
+        """Raises ChargenError for a text that is not the one trained on."""
+        corpus = self.writer.record["corpus"]
+        if sha256 != corpus["sha256"]:
+            raise ChargenError(
+                f"{name} is not the text that this training began with: its sha256 was "
+                f"{corpus['sha256'][:12]}… and is {sha256[:12]}… now; put the old text back, or train "
+                "anew without --resume, with another --out"
+            )
+
+
+class Run:
+    """The folder of a training, claimed for as long as the `with` block lasts.
+
+    Raises ChargenError on entry where another process trains in the folder, or where it cannot be
+    written.
+    """
+
+    def __init__(self, folder: str | Path, save_seconds: float = SAVE_SECONDS) -> None:
+        self.folder = Path(folder)
+        self._save_seconds = save_seconds
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Run:
+        self._stack.enter_context(files.claimed(self.folder))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def saved(self, device: torch.device | str = "cpu") -> Saved | None:
+        """The newest sound state; None where there is none at all.
+
+        Raises ChargenError where there are only damaged ones, or a model without any.
+        """
+        faults = []
+        for folder in reversed(states(self.folder)):
+            try:
+                found = _load(folder, torch.device(device))
+            except ChargenError as error:
+                faults.append(str(error))
+                continue
+            found.faults = faults
+            found.finished = self._finished(found.progress)
+            return found
+        if faults:
+            raise ChargenError(f"no state of this training can be gone on from: {'; '.join(faults)}")
+        if (self.folder / files.MANIFEST).exists():
+            raise ChargenError(
+                f"{self.folder} holds a model, but not the state of its training (the folder resume "
+                "is not there); train anew with another --out"
+            )
+        return None
+
+    def begin(
+        self,
+        writer: TextGenerator,
+        corpus: Corpus,
+        config: TrainConfig,
+        settings: dict[str, Any] | None = None,
+    ) -> Iterator[Step]:
+        """Trains from the first step; see `TextGenerator.train`. An earlier training is replaced.
+
+        `settings` come back with `saved`. Each evaluation has a sample.
+        """
+        with files.writing(self.folder):
+            for state in states(self.folder):
+                shutil.rmtree(state)
+            for name in _LINES:
+                (self.folder / name).unlink(missing_ok=True)
+        progress = Progress.begin(writer.model, config)
+        return self._opened(self._steps(writer, corpus, config, progress, settings or {}, is_new=True))
+
+    def resume(
+        self,
+        saved: Saved,
+        text: str | Text | Corpus,
+        *,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        steps: int | None = None,
+    ) -> Iterator[Step]:
+        """Goes on from a state, with the budget that it had or with another one.
+
+        Raises ChargenError for another text, and for a budget that is spent already.
+        """
+        text = Text.from_string(text) if isinstance(text, str) else text
+        saved.refuse_other_text(text.name, text.sha256)
+        writer, progress = saved.writer, saved.progress
+        if isinstance(text, Text):
+            text = writer.prepare(text, saved.record["corpus"]["val_fraction"])
+        budget = {"minutes": minutes, "epochs": epochs, "steps": steps}
+        config = saved.config
+        if any(value is not None for value in budget.values()):
+            config = replace(config, **budget)  # type: ignore[arg-type]
+            spent = {
+                "minutes": progress.seconds / 60,
+                "epochs": progress.position * config.batch / len(text.training),
+                "steps": progress.step,
+            }
+            for name, value in budget.items():
+                if value is not None and value <= spent[name]:
+                    raise ChargenError(
+                        f"{value:g} {name} are spent: this training has had {spent[name]:.3g}; "
+                        "give a larger budget, which counts from its beginning"
+                    )
+            progress.over = progress.over and config == saved.config
+        if next(saved.writer.model.parameters()).device.type == "cpu":
+            # As many as before add up in the same order; more than there are is not for us to take.
+            torch.set_num_threads(min(saved.record["place"]["threads"], torch.get_num_threads()))
+        with files.writing(self.folder):
+            files.settle(self.folder)
+            for name in _LINES:
+                _trim(self.folder / name, saved.record["lines"].get(name, 0))
+        return self._opened(self._steps(writer, text, config, progress, saved.settings, is_new=False))
+
+    def _opened(self, steps: Generator[Step]) -> Iterator[Step]:
+        """Steps that end with the `with` block, wherever the loop over them was left."""
+        return self._stack.enter_context(closing(steps))
+
+    def _steps(
+        self,
+        writer: TextGenerator,
+        corpus: Corpus,
+        config: TrainConfig,
+        now: Progress,
+        settings: dict[str, Any],
+        is_new: bool,
+    ) -> Generator[Step]:
+        def keep() -> float:
+            self._save(writer, config, now, settings)
+            return time.monotonic()
+
+        steps = writer.train(corpus, **vars(config), progress=now)
+        kept = keep() if is_new else time.monotonic()  # from here on nothing is lost
+        try:
+            for step in steps:
+                if step.finished:
+                    break
+                if step.evaluated:
+                    step = replace(
+                        step, sample=writer.generate(length=SAMPLE_LENGTH, seed=step.number)
+                    )
+                    self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
+                    self._append("samples.txt", f"--- step {step.number}\n{step.sample}\n\n")
+                    if step.best_step == step.number:
+                        writer.save(self.folder)
+                if step.evaluated or now.over or time.monotonic() - kept >= self._save_seconds:
+                    kept = keep()
+                yield step
+        except GeneratorExit:  # whoever looked on has left the loop
+            keep()
+            if not (self.folder / files.MANIFEST).exists():
+                writer.save(self.folder)
+            raise
+        self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
+        writer.save(self.folder)
+        yield step
+
+    def _save(
+        self, writer: TextGenerator, config: TrainConfig, now: Progress, settings: dict[str, Any]
+    ) -> None:
+        """Keeps the next state beside the earlier ones, then drops all but the last two."""
+        earlier = states(self.folder)
+        number = int(earlier[-1].name.removeprefix("state-")) + 1 if earlier else 0
+        record = {
+            "format": checkpoint.FORMAT,
+            "kind": KIND,
+            "model": asdict(writer.model.config),
+            "corpus": writer.record["corpus"],
+            "training": asdict(config),
+            "settings": settings,
+            "place": _place(writer),
+            "lines": {name: _size(self.folder / name) for name in _LINES},
+            "progress": now.numbers(),
+        }
+        state = self.folder / "resume" / f"state-{number:07}"
+        draft = state.with_suffix(".new")
+        with files.writing(state):
+            for leftover in state.parent.glob("state-*.new"):  # of a process that was killed
+                shutil.rmtree(leftover)
+            try:
+                files.commit(
+                    draft,
+                    {
+                        "config.json": checkpoint.to_json(record),
+                        **writer.tokenizer.dump(),
+                        _TENSORS: checkpoint.pack(now.tensors(writer.model)),
+                    },
+                )
+            except ChargenError:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
+            draft.rename(state)
+            files.sync(state.parent)
+            for old in earlier[: 1 - KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _append(self, name: str, text: str) -> None:
+        with files.writing(self.folder / name):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / name).open("a", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _finished(self, now: Progress) -> bool:
+        """Whether the model is the one that this training ended with."""
+        with suppress(ChargenError, FileNotFoundError):
+            sums = files.manifest(self.folder)
+            record, _, _ = checkpoint.describe(self.folder, sums, checkpoint.KIND)
+            scores = record.get("scores", {})
+            return now.over and scores.get("final") is True and scores.get("steps") == now.step
+        return False
+
+
+def states(folder: Path) -> list[Path]:
+    """The states of a training, the newest last."""
+    found = (folder / "resume").glob("state-*")
+    return sorted(state for state in found if state.name.removeprefix("state-").isdecimal())
+
+
+def _load(folder: Path, device: torch.device) -> Saved:
+    """A state of a training; raises ChargenError for anything that `_save` did not write."""
+    try:
+        sums = files.manifest(folder)
+    except FileNotFoundError:
+        raise ChargenError(f"{folder} lacks its {files.MANIFEST}") from None
+    record, config, tokenizer = checkpoint.describe(folder, sums, KIND)
+    model, tensors = checkpoint.build(folder, sums, _TENSORS, config)
+    try:
+        training = TrainConfig(**record["training"])
+        rng = tensors.pop("rng")
+        if tensors["state.0.0"].shape[1] != training.batch:
+            raise ChargenError(f"its carried state is not that of {training.batch} lanes")
+        writer = TextGenerator(model.to(device), tokenizer, {"corpus": record["corpus"]})
+        progress = Progress.begin(model, training)
+        expected = progress.tensors(model)
+        del expected["rng"]
+        if any(name.startswith("best.") for name in tensors):
+            expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
+        checkpoint.check(folder / _TENSORS, tensors, expected)
+        progress.restore(model, tensors | {"rng": rng}, record["progress"])
+        saved = Saved(writer, training, progress, record)
+        _ = record["corpus"]["sha256"], record["corpus"]["val_fraction"]
+        if not isinstance(record["settings"], dict) or not isinstance(record["lines"], dict):
+            raise ChargenError("config.json does not describe a training")
+        if not isinstance(threads := record["place"]["threads"], int) or threads < 1:
+            raise ChargenError(f"it was trained on {threads!r} threads")
+        return saved
+    except ChargenError as error:
+        raise ChargenError(f"{folder} is damaged: {error}") from error
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ChargenError(f"{folder} is damaged: {error!r}") from error
+
+
+def _place(writer: TextGenerator) -> dict[str, Any]:
+    """Where a training is at work, as far as the rounding of its sums depends on it."""
+    device = writer.model.head.weight.device.type
+    return {"torch": torch.__version__, "device": device, "threads": torch.get_num_threads()}
+
+
+def _metrics(step: Step) -> dict[str, Any]:
+    score = step.score
+    return {
+        "step": step.number,
+        "seconds": round(step.seconds, 2),
+        "ids": step.ids,
+        "training_nats_per_token": step.mean_loss,
+        "val_nats_per_token": score.nats_per_token if score else None,
+        "val_bits_per_character": score.bits_per_character if score else None,
+        "final": step.finished,
+    }
+
+
+def _trim(path: Path, size: int) -> None:
+    """Cuts off what was written after the state was kept, a torn last line included."""
+    if _size(path) > size:
+        os.truncate(path, size)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

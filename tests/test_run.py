@@ -1,0 +1,246 @@
+"""A training in its folder: stopped anywhere, it goes on as if it had never been stopped."""
+
+import itertools
+import json
+import os
+import shutil
+
+import pytest
+import torch
+
+from chargen import ChargenError, Run, Text, TextGenerator
+from chargen.corpus import prepare
+from chargen.run import states
+from chargen.training import Progress, TrainConfig
+
+CONFIG = TrainConfig(steps=30, batch=4, window=16)
+
+
+@pytest.fixture
+def begin(verse):
+    """Starts the same training in any folder."""
+
+    def begin(run, config=CONFIG, **recipe):
+        corpus = prepare(Text.from_string(verse), **recipe)
+        kind, split_on = recipe.get("kind", "char"), recipe.get("split_on")
+        writer = TextGenerator.new(
+            verse, tokenizer=kind, split_on=split_on, hidden_size=16, dropout=0.2
+        )
+        return run.begin(writer, corpus, config, {"colour": "red"})
+
+    return begin
+
+
+def lines(folder):
+    """The metrics without the time that they took."""
+    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in records]
+
+
+def same(a, b):
+    """Whether two trainings left the same: model, metrics, samples, and state to go on from."""
+    assert lines(a) == lines(b)
+    for name in ("model.safetensors", "samples.txt", "tokenizer.json"):
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+    last = [states(folder)[-1] / "state.safetensors" for folder in (a, b)]
+    assert last[0].read_bytes() == last[1].read_bytes()
+    return True
+
+
+@pytest.fixture
+def whole(begin, tmp_path):
+    with Run(tmp_path / "whole") as run:
+        for _ in begin(run):
+            pass
+    return tmp_path / "whole"
+
+
+@pytest.mark.parametrize("stopped", [1, 5, 13, 29, 30])
+@pytest.mark.parametrize("recipe", [{}, {"split_on": "line"}, {"kind": "byte"}])
+def test_a_training_in_two_parts_is_bit_for_bit_the_training_in_one(
+    begin, verse, tmp_path, stopped, recipe
+):
+    with Run(tmp_path / "whole") as run:
+        *_, expected = begin(run, **recipe)
+    with Run(tmp_path / "parts") as run:
+        for step in begin(run, **recipe):
+            if step.number == stopped:
+                break
+    with Run(tmp_path / "parts") as run:
+        saved = run.saved()
+        assert saved.progress.step == stopped
+        assert saved.settings == {"colour": "red"}
+        assert not saved.faults
+        assert not saved.finished
+        *_, last = run.resume(saved, verse)
+    assert last.score == expected.score
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_training_that_died_between_two_saves_goes_on_from_the_last(begin, whole, verse, tmp_path):
+    folder = tmp_path / "died"
+    with Run(tmp_path / "alive") as run:
+        *_, step = itertools.islice(begin(run), 13)
+        assert not step.evaluated  # the last save is behind us
+        shutil.copytree(tmp_path / "alive", folder)  # what a pulled plug leaves
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 13, "tor')
+    (folder / "resume" / "state-0000099.new").mkdir()
+    with Run(folder) as run:
+        saved = run.saved()
+        assert saved.progress.step == 12
+        for _ in run.resume(saved, verse):
+            pass
+    assert same(whole, folder)
+    assert not list(folder.glob("resume/*.new"))
+
+
+def test_only_the_last_two_states_are_kept_and_nothing_else_is_touched(begin, tmp_path):
+    folder = tmp_path / "run"
+    (folder / "resume").mkdir(parents=True)
+    (folder / "resume" / "mine.txt").write_text("mine")
+    with Run(folder, save_seconds=0) as run:
+        for _ in itertools.islice(begin(run), 10):
+            pass
+        assert len(states(folder)) == 2
+    assert [state.name for state in states(folder)] == ["state-0000010", "state-0000011"]
+    assert (folder / "resume" / "mine.txt").read_text() == "mine"
+    assert not (folder / ".lock").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "empty"])
+def test_a_damaged_state_is_passed_over_with_its_fault_told(begin, whole, verse, damage):
+    newest, older = states(whole)[-1], states(whole)[-2]
+    tensors = newest / "state.safetensors"
+    data = bytearray(tensors.read_bytes())
+    if damage == "truncated":
+        tensors.write_bytes(data[:-100])
+    elif damage == "flipped":
+        data[-1000] ^= 1
+        tensors.write_bytes(data)
+    elif damage == "no manifest":
+        (newest / "manifest.json").unlink()
+    else:
+        for path in newest.iterdir():
+            path.write_bytes(b"")
+    with Run(whole) as run:
+        saved = run.saved()
+        assert len(saved.faults) == 1
+        assert newest.name in saved.faults[0]
+        assert (
+            saved.progress.step == json.loads((older / "config.json").read_text())["progress"]["step"]
+        )
+        *_, last = run.resume(saved, verse)
+    assert last.finished
+    for state in states(whole):
+        (state / "state.safetensors").write_bytes(b"")
+    with Run(whole) as run, pytest.raises(ChargenError, match=r"no state .* can be gone on from"):
+        run.saved()
+
+
+def test_where_nothing_was_kept_there_is_nothing_to_go_on_from(poet, tmp_path):
+    with Run(tmp_path / "new") as run:
+        assert run.saved() is None
+    assert not (tmp_path / "new").exists()
+    poet.save(tmp_path / "model")
+    with Run(tmp_path / "model") as run, pytest.raises(ChargenError, match="not the state of its"):
+        run.saved()
+
+
+def test_a_finished_training_says_so_and_goes_on_with_a_larger_budget(whole, verse):
+    with Run(whole) as run:
+        saved = run.saved()
+        assert saved.finished
+        with pytest.raises(ChargenError, match=r"20 steps are spent.*has had 30"):
+            run.resume(saved, verse, steps=20)
+    with Run(whole) as run:
+        *_, last = run.resume(run.saved(), verse, steps=45)
+    assert (last.number, last.finished) == (45, True)
+    steps = [line["step"] for line in lines(whole)]
+    assert steps == sorted(steps)
+    assert [line["final"] for line in lines(whole)].count(True) == 1
+
+
+def test_the_learning_rate_of_a_longer_budget_is_the_one_of_its_place(begin, verse, tmp_path):
+    with Run(tmp_path / "run") as run:
+        for _ in begin(run):
+            pass
+    with Run(tmp_path / "run") as run:
+        saved = run.saved()
+        steps = run.resume(saved, verse, steps=60)
+        next(steps)
+        rate = saved.progress.optimizer.param_groups[0]["lr"]
+    assert rate == pytest.approx(CONFIG.learning_rate / 2, rel=0.05)  # halfway down the cosine
+
+
+def test_another_text_is_refused_with_the_two_ways_on(whole, verse):
+    with Run(whole) as run, pytest.raises(ChargenError, match=r"put the old text back, or train anew"):
+        run.resume(run.saved(), verse + "!")
+
+
+def test_minutes_count_what_was_spent_before(begin, verse, tmp_path):
+    with Run(tmp_path / "run") as run:
+        for step in begin(run, TrainConfig(minutes=0.1, batch=4, window=16)):
+            if step.seconds > 2:
+                break
+    with Run(tmp_path / "run") as run:
+        first, *_, last = run.resume(run.saved(), verse)
+    assert first.seconds > 2
+    assert first.progress > 2 / 6
+    assert last.seconds < 2 * 6  # six seconds in all, with room for a busy machine
+
+
+def test_a_second_training_in_the_same_folder_is_refused(begin, tmp_path):
+    with (
+        Run(tmp_path / "run"),
+        pytest.raises(ChargenError, match=rf"another training.*process {os.getpid()}"),
+        Run(tmp_path / "run"),
+    ):
+        pass
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run" / ".lock").write_text("4194304\n")  # of a process that is gone
+    with Run(tmp_path / "run"):
+        pass
+
+
+def test_other_threads_and_another_torch_are_told(begin, verse, tmp_path):
+    with Run(tmp_path / "run") as run:
+        next(begin(run))
+    with Run(tmp_path / "run") as run:
+        saved = run.saved()
+        assert saved.inexact() == ""
+        saved.record["place"] |= {"threads": 64, "torch": "1.0"}
+        *_, last = run.resume(saved, verse)
+        assert last.finished
+        assert "torch 1.0 then" in saved.inexact()
+        assert "threads 64 then, 1 now" in saved.inexact()
+
+
+def test_the_randomness_of_another_device_begins_anew_and_the_training_goes_on(verse):
+    """From CPU to GPU and back: the states of their generators differ in size."""
+    corpus = prepare(Text.from_string(verse))
+    writer = TextGenerator.new(verse, hidden_size=16, dropout=0.2)
+    progress = Progress.begin(writer.model, CONFIG)
+    next(writer.train(corpus, **vars(CONFIG), progress=progress))
+    tensors = dict(progress.tensors(writer.model))
+    tensors["rng"] = torch.zeros(16, dtype=torch.uint8)
+    progress.restore(writer.model, tensors, progress.numbers())
+    *_, last = writer.train(corpus, **vars(CONFIG), progress=progress)
+    assert last.finished
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("first", "second"), [("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda")])
+def test_a_training_moves_between_devices(verse, tmp_path, first, second):
+    writer = TextGenerator.new(verse, hidden_size=128, dropout=0.2)
+    writer.model.to(first)
+    with Run(tmp_path / "run") as run:
+        for step in run.begin(writer, writer.prepare(verse), CONFIG):
+            if step.number == 13:
+                break
+    with Run(tmp_path / "run") as run:
+        saved = run.saved(second)
+        *_, last = run.resume(saved, verse)
+        assert last.finished
+        assert bool(saved.inexact()) == (first != second)
