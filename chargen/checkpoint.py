@@ -94,8 +94,13 @@ def describe(
         )
     if record.get("kind") != kind:
         raise ChargenError(f"{folder} holds a {record.get('kind')!r}, not a {kind!r}")
-    if not isinstance(record.get("model"), dict):
-        raise ChargenError(f"{path} does not describe a model")
+    try:
+        files.conform(record, {"model": dict}, "config.json")
+        for section in record.keys() & {"corpus", "training", "scores"}:
+            files.conform(record, {section: dict}, "config.json")
+        files.conform(record.get("corpus", {}).get("split_on"), str | None, "corpus.split_on")
+    except ChargenError as error:
+        raise ChargenError(f"{path} is damaged: {error}") from error
     names = [name for name in sums if name in ("tokenizer.json", "tokenizer.model")]
     dump = {name: files.read(folder, sums, name, _TOKENIZER_BYTES) for name in names}
     try:

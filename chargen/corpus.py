@@ -76,7 +76,9 @@ def prepare(
         _sweep(folder.parent)
     os.utime(folder)
     tokenizer = load_tokenizer({f.name: f.read_bytes() for f in folder.glob("tokenizer.*")})
-    ids = np.memmap(folder / "ids", tokenizer.dtype, mode="r")
+    path = folder / "ids"
+    empty = np.zeros(0, tokenizer.dtype)  # which cannot be mapped
+    ids = np.memmap(path, tokenizer.dtype, mode="r") if path.stat().st_size else empty
     return split(ids, tokenizer, text, split_on, val_fraction)
 
 

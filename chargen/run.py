@@ -45,6 +45,23 @@ SAVE_SECONDS = 60.0  # between two states; one is also kept at every evaluation
 SAMPLE_LENGTH = 200  # characters written at an evaluation
 _TENSORS = "state.safetensors"
 _LINES = ("metrics.jsonl", "samples.txt")
+_STATE = {  # what config.json of a state must hold
+    "corpus": {"name": str, "sha256": str, "split_on": str | None, "val_fraction": int | float},
+    "training": dict,
+    "settings": dict,
+    "place": {"torch": str, "device": str, "threads": int},
+    "lines": dict.fromkeys(_LINES, int),
+    "progress": {
+        **{"step": int, "position": int, "loss": int | float, "over": bool, "breakdowns": int},
+        **{"seconds": int | float, "evaluated_at": int | float, "evaluation_cost": int | float},
+        **{"evaluations": [(int, int | float)], "scaler": dict},
+    },
+}
+_SCORES = {
+    **{"step": int, "steps": int, "seconds": int | float, "characters_per_second": int | float},
+    **{"val_nats_per_token": int | float | None, "val_bits_per_character": int | float | None},
+    "final": bool,
+}
 
 
 @dataclass
@@ -184,11 +201,13 @@ class Run:
             progress.over = progress.over and config == saved.config
         if next(saved.writer.model.parameters()).device.type == "cpu":
             # As many as before add up in the same order; more than there are is not for us to take.
-            torch.set_num_threads(min(saved.record["place"]["threads"], torch.get_num_threads()))
+            torch.set_num_threads(
+                max(1, min(saved.record["place"]["threads"], torch.get_num_threads()))
+            )
         with files.writing(self.folder):
             files.settle(self.folder)
             for name in _LINES:
-                _trim(self.folder / name, saved.record["lines"].get(name, 0))
+                _trim(self.folder / name, saved.record["lines"][name])
         return self._opened(self._steps(writer, text, config, progress, saved.settings, is_new=False))
 
     def _opened(self, steps: Generator[Step]) -> Iterator[Step]:
@@ -286,8 +305,8 @@ class Run:
         with suppress(ChargenError, FileNotFoundError):
             sums = files.manifest(self.folder)
             record, _, _ = checkpoint.describe(self.folder, sums, checkpoint.KIND)
-            scores = record.get("scores", {})
-            return now.over and scores.get("final") is True and scores.get("steps") == now.step
+            files.conform(record, {"scores": _SCORES}, "config.json")
+            return now.over and record["scores"]["final"] and record["scores"]["steps"] == now.step
         return False
 
 
@@ -306,6 +325,7 @@ def _load(folder: Path, device: torch.device) -> Saved:
     record, config, tokenizer = checkpoint.describe(folder, sums, KIND)
     model, tensors = checkpoint.build(folder, sums, _TENSORS, config)
     try:
+        files.conform(record, _STATE, "config.json")
         training = TrainConfig(**record["training"])
         rng = tensors.pop("rng")
         if tensors["state.0.0"].shape[1] != training.batch:
@@ -319,11 +339,6 @@ def _load(folder: Path, device: torch.device) -> Saved:
         checkpoint.check(folder / _TENSORS, tensors, expected)
         progress.restore(model, tensors | {"rng": rng}, record["progress"])
         saved = Saved(writer, training, progress, record)
-        _ = record["corpus"]["sha256"], record["corpus"]["val_fraction"]
-        if not isinstance(record["settings"], dict) or not isinstance(record["lines"], dict):
-            raise ChargenError("config.json does not describe a training")
-        if not isinstance(threads := record["place"]["threads"], int) or threads < 1:
-            raise ChargenError(f"it was trained on {threads!r} threads")
         return saved
     except ChargenError as error:
         raise ChargenError(f"{folder} is damaged: {error}") from error

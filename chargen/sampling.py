@@ -65,7 +65,7 @@ class Sampler:
         noise = rng.standard_exponential(shape, np.float32)
         np.maximum(noise, np.finfo(np.float32).tiny, out=noise)
         np.log(noise, out=noise)
-        noise *= np.float32(-self.temperature)
+        noise *= np.float32(-min(self.temperature, 1e30))  # all the same from there on
         return noise
 
     def choose(self, logits: Logits, noise: Logits) -> Any:

@@ -11,7 +11,6 @@ import codecs
 import hashlib
 import io
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ BUILTIN = "python-docs"
 _CHUNK = 1 << 20  # bytes read at a time
 _SNIFF = 8192  # bytes looked at to tell text from binary
 _LONGEST_DOCUMENT = 20_000_000  # characters
+LONGEST_STREAM = 4_000_000_000  # bytes; a pipe that goes on is taken for one without end
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ class Text:
         for source in sources:
             path = Path(source)
             if source == "-":
-                parts.append(_spool("standard input", sys.stdin.buffer))
+                parts.append(_spool("standard input", sys.stdin.buffer, encoding))
             elif path.is_dir():
                 parts += _folder(path, notes)
             elif path.is_file():
                 parts.append((source, _opener(path)))
             elif path.exists():  # a pipe or a device can be read only once
                 with _opening(source, path) as file:
-                    parts.append(_spool(source, file))
+                    parts.append(_spool(source, file, encoding))
             elif source == BUILTIN:
                 parts.append((BUILTIN, _builtin))
             else:
@@ -181,12 +181,26 @@ def _opening(label: str, opener: Path | Callable[[], BinaryIO]) -> BinaryIO:
         raise ChargenError(f"{label} cannot be read: {error.strerror or error}") from error
 
 
-def _spool(label: str, stream: BinaryIO) -> tuple[str, Callable[[], BinaryIO]]:
+def _spool(label: str, stream: BinaryIO, encoding: str) -> tuple[str, Callable[[], BinaryIO]]:
     """Keeps what can be read only once in a temporary file; it disappears with the process."""
-    with tempfile.NamedTemporaryFile(prefix="chargen-", delete=False) as spool:
-        path = Path(spool.name)
-        atexit.register(path.unlink, missing_ok=True)
-        shutil.copyfileobj(stream, spool, _CHUNK)
+    try:
+        with tempfile.NamedTemporaryFile(prefix="chargen-", delete=False) as spool:
+            path = Path(spool.name)
+            atexit.register(path.unlink, missing_ok=True)
+            while chunk := stream.read(_CHUNK):
+                if not spool.tell():
+                    _refuse_binary(label, chunk[:_SNIFF], encoding)  # before a device fills the disk
+                if spool.tell() > LONGEST_STREAM:
+                    raise ChargenError(
+                        f"{label} did not end within {LONGEST_STREAM / 1e9:.0f} GB; if that is meant, "
+                        "write it to a file and give the file"
+                    )
+                spool.write(chunk)
+    except OSError as error:
+        raise ChargenError(
+            f"{label} cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}; name "
+            "another place in the variable TMPDIR"
+        ) from error
     return label, _opener(path)
 
 

@@ -1,11 +1,17 @@
 """What the tests share: a cache of their own, and a small corpus that a model can learn."""
 
+import hashlib
+import json
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from chargen import TextGenerator
+from chargen.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +23,58 @@ def _own_cache(tmp_path_factory, monkeypatch):
 def _one_thread():
     # The models of the tests are too small to share between cores.
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs chargen in an empty folder; returns (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, stdin=None, env=None):
+        result = CliRunner().invoke(main, list(map(str, arguments)), input=stdin, env=env)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts the real command in an empty folder; to be used in a `with` statement."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def start(*arguments, **options):
+        command = [sys.executable, "-m", "chargen", *map(str, arguments)]
+        options = {"stdout": -1, "stderr": -1, "text": True, "cwd": tmp_path, **options}
+        return subprocess.Popen(command, **options)
+
+    return start
+
+
+@pytest.fixture
+def call(start):
+    """Runs the real command to its end; returns (exit status, stdout, stderr)."""
+
+    def call(*arguments, **options):
+        with start(*arguments, **options) as process:
+            out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def sign():
+    """Makes the manifest of a folder agree with its files, as someone would who lies on purpose."""
+
+    def sign(folder):
+        sums = json.loads((folder / "manifest.json").read_text())
+        for name in sums:
+            sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(sums))
+
+    return sign
 
 
 @pytest.fixture(scope="session")

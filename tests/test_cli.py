@@ -9,26 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from chargen.cli import main
 
 COMMANDS = ["train", "sample", "eval", "info"]
 QUICK = ["--steps", "3", "--hidden", "16", "--batch", "4", "--window", "16"]
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs chargen in an empty folder; returns (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, stdin=None, env=None):
-        result = CliRunner().invoke(main, list(map(str, arguments)), input=stdin, env=env)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
 
 
 @pytest.fixture
