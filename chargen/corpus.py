@@ -188,8 +188,11 @@ def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None)
         with (draft / "ids").open("wb") as file:
             for ids in encode(text, tokenizer, split_on):
                 ids.tofile(file)
-        if not folder.exists():
+        try:
             draft.rename(folder)
+        except OSError:
+            if not (folder / "ids").exists():  # where another process was faster, all is well
+                raise
     except OSError as error:
         raise ChargenError(f"the cache {draft} cannot be written: {error.strerror}") from error
     finally:
@@ -197,7 +200,8 @@ def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None)
 
 
 def _sweep(cache: Path) -> None:
-    """Forgets prepared texts that were not used for a month."""
+    """Forgets prepared texts that were not used for a month, and what a killed process left."""
     for entry in cache.iterdir():
-        if entry.stat().st_mtime < time.time() - _CACHE_DAYS * 86_400:
+        days = 1 if entry.name.startswith(".draft-") else _CACHE_DAYS
+        if entry.stat().st_mtime < time.time() - days * 86_400:
             shutil.rmtree(entry, ignore_errors=True)

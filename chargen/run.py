@@ -42,6 +42,8 @@ from chargen.training import Progress, Step, TrainConfig
 KIND = "training"
 KEPT = 2  # states; the older one is for when the newer turns out to be damaged
 SAVE_SECONDS = 60.0  # between two states; one is also kept at every evaluation
+SAVE_SHARE = 1 / 150  # of the time; where it would be more, an evaluation passes without a state
+CHEAP_SECONDS = 0.02  # that a save may always take
 SAMPLE_LENGTH = 200  # characters written at an evaluation
 _TENSORS = "state.safetensors"
 _LINES = ("metrics.jsonl", "samples.txt")
@@ -223,12 +225,18 @@ class Run:
         settings: dict[str, Any],
         is_new: bool,
     ) -> Generator[Step]:
-        def keep() -> float:
+        kept, cost = time.monotonic(), 0.0
+
+        def keep() -> None:
+            nonlocal kept, cost
+            began = time.monotonic()
             self._save(writer, config, now, settings)
-            return time.monotonic()
+            kept = time.monotonic()
+            cost = kept - began
 
         steps = writer.train(corpus, **vars(config), progress=now)
-        kept = keep() if is_new else time.monotonic()  # from here on nothing is lost
+        if is_new:
+            keep()  # from here on nothing is lost
         try:
             for step in steps:
                 if step.finished:
@@ -241,8 +249,10 @@ class Run:
                     self._append("samples.txt", f"--- step {step.number}\n{step.sample}\n\n")
                     if step.best_step == step.number:
                         writer.save(self.folder)
-                if step.evaluated or now.over or time.monotonic() - kept >= self._save_seconds:
-                    kept = keep()
+                since = time.monotonic() - kept
+                cheap = cost < max(CHEAP_SECONDS, SAVE_SHARE * since)
+                if now.over or since >= self._save_seconds or (step.evaluated and cheap):
+                    keep()
                 yield step
         except GeneratorExit:  # whoever looked on has left the loop
             keep()

@@ -97,7 +97,7 @@ def _edit_config(folder, change, sign):
     [
         (lambda c: c.update(format=999), "written by a newer one"),
         (lambda c: c.update(kind="classifier"), "holds a 'classifier'"),
-        (lambda c: c.update(model=[]), "does not describe a model"),
+        (lambda c: c.update(model=[]), r"config\.json\.model is \[\]"),
         (lambda c: c["model"].update(hidden_size=10**9), "too small for"),
         (lambda c: c["model"].update(num_layers=10**9), "too small for"),
         (lambda c: c["model"].update(hidden_size=31), "config.json asks for"),

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_snippet_runs(verse, tmp_path, monkeypatch, capsys):
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.S)
+def test_the_snippets_run(verse, tmp_path, monkeypatch, capsys):
+    snippet = "".join(re.findall(r"```python\n(.*?)```", README, re.S))
     monkeypatch.chdir(tmp_path)
     # Seconds instead of minutes, and prompts whose characters the small text has.
     quick = snippet.replace("minutes=3", "steps=12").replace("hidden_size=256", "hidden_size=16")

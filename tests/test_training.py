@@ -130,6 +130,82 @@ def test_validation_that_turned_for_good_stops_the_training_and_says_so(noise):
     assert "turned for good" in last.remark
 
 
+@pytest.mark.parametrize(
+    ("what", "number"),
+    [
+        *(("loss", math.nan), ("loss", math.inf), ("loss", 1e9)),
+        *(("gradient", math.nan), ("gradient", math.inf)),
+    ],
+)
+def test_what_is_not_finite_never_reaches_the_weights(corpus, monkeypatch, what, number):
+    """One bad step in the middle: back to the last evaluation, on with half the learning rate."""
+    calls, bad = [0], 14
+    cross_entropy, clip = F.cross_entropy, torch.nn.utils.clip_grad_norm_
+
+    def spoiled_loss(logits, *more, **options):
+        loss = cross_entropy(logits, *more, **options)
+        if not torch.is_grad_enabled():
+            return loss
+        calls[0] += 1
+        return loss * number if calls[0] == bad else loss
+
+    def spoiled_norm(*arguments):
+        norm = clip(*arguments)
+        calls[0] += 1
+        return norm * number if calls[0] == bad else norm
+
+    if what == "loss":
+        monkeypatch.setattr("chargen.training.F.cross_entropy", spoiled_loss)
+    else:
+        monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled_norm)
+    model, config = model_for(corpus, dropout=0.2), TrainConfig(steps=24, batch=4, window=16)
+    progress = Progress.begin(model, config)
+    seen = []
+    for step in train(model, corpus, config, progress):
+        assert all(weight.isfinite().all() for weight in model.parameters())
+        seen.append(step)
+    (fault,) = [step for step in seen if step.remark]
+    assert "at step 13, with a learning rate of 0.004: back to step 12" in fault.remark
+    assert [step.number for step in seen] == [*range(1, 14), 12, *range(13, 25), 24]
+    assert progress.breakdowns == 1
+    assert step.finished
+    assert step.score.nats_per_token < seen[1].score.nats_per_token
+
+
+def test_a_rollback_goes_back_to_exactly_where_it_was(corpus, monkeypatch):
+    """With the learning rate left as it was, the second try is the training without a fault."""
+    config = TrainConfig(steps=24, batch=4, window=16)
+    whole = model_for(corpus, dropout=0.2)
+    *_, expected = train(whole, corpus, config)
+    model = model_for(corpus, dropout=0.2)
+    progress = Progress.begin(model, config)
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def spoiled(*arguments):
+        norm = clip(*arguments)
+        return norm * (math.nan if progress.step == 13 and not faults else 1)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled)
+    faults = []
+    for step in train(model, corpus, config, progress):
+        if step.remark:
+            faults.append(step)
+            progress.breakdowns = 0
+    assert len(faults) == 1
+    assert step.score == expected.score
+    for a, b in zip(model.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_third_fault_ends_the_training_with_advice(corpus):
+    config = TrainConfig(steps=50, batch=4, window=16, learning_rate=1e6)
+    steps = train(model_for(corpus), corpus, config)
+    remarks = [next(steps).remark, next(steps).remark]
+    assert all("half the learning rate" in remark for remark in remarks)
+    with pytest.raises(ChargenError, match=r"third time.*for example --lr 0\.004"):
+        next(steps)
+
+
 def test_epochs_are_passes_over_the_training_part(corpus):
     config = TrainConfig(epochs=2, batch=4, window=32)
     *_, last = train(model_for(corpus), corpus, config)
