@@ -200,8 +200,8 @@ def test_a_rollback_goes_back_to_exactly_where_it_was(corpus, monkeypatch):
 def test_the_third_fault_ends_the_training_with_advice(corpus):
     config = TrainConfig(steps=50, batch=4, window=16, learning_rate=1e6)
     steps = train(model_for(corpus), corpus, config)
-    remarks = [next(steps).remark, next(steps).remark]
-    assert all("half the learning rate" in remark for remark in remarks)
+    remarks = [step.remark for step in itertools.islice(steps, 5)]  # a step, a fault, twice, a step
+    assert sum("half the learning rate" in remark for remark in remarks) == 2
     with pytest.raises(ChargenError, match=r"third time.*for example --lr 0\.004"):
         next(steps)
 
