@@ -189,6 +189,7 @@ class Run:
         config = saved.config
         if any(value is not None for value in budget.values()):
             config = replace(config, **budget)  # type: ignore[arg-type]
+        if config != saved.config:
             spent = {
                 "minutes": progress.seconds / 60,
                 "epochs": progress.position * config.batch / len(text.training),
@@ -200,7 +201,7 @@ class Run:
                         f"{value:g} {name} are spent: this training has had {spent[name]:.3g}; "
                         "give a larger budget, which counts from its beginning"
                     )
-            progress.over = progress.over and config == saved.config
+            progress.over = False
         if next(saved.writer.model.parameters()).device.type == "cpu":
             # As many as before add up in the same order; more than there are is not for us to take.
             torch.set_num_threads(

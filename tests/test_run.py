@@ -72,7 +72,7 @@ def test_a_training_in_two_parts_is_bit_for_bit_the_training_in_one(
         assert saved.settings == {"colour": "red"}
         assert not saved.faults
         assert not saved.finished
-        *_, last = run.resume(saved, verse)
+        *_, last = run.resume(saved, verse, steps=CONFIG.steps)  # the same budget, said again
     assert last.score == expected.score
     assert same(tmp_path / "whole", tmp_path / "parts")
 
