@@ -19,9 +19,10 @@ import torch
 from benchmarks import report, seconds
 from chargen import Text
 from chargen.corpus import prepare
+from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
 from chargen.sizing import flops_per_id
-from chargen.training import TrainConfig, train
+from chargen.training import TrainConfig
 
 GEMM = 2048
 

@@ -22,17 +22,18 @@ from torch import Tensor
 
 from chargen import files
 from chargen.errors import ChargenError
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
 from chargen.tokenizer import Tokenizer, load_tokenizer
 
 FORMAT = 1
-KIND = "language-model"
+KIND, CLASSIFIER = "language-model", "classifier"
+_CONFIGS = {KIND: ModelConfig, "training": ModelConfig, CLASSIFIER: ClassifierConfig}
 _CONFIG_BYTES, _TOKENIZER_BYTES = 1 << 20, 1 << 26  # believed at most
 
 
 def save(
     folder: Path,
-    model: LanguageModel,
+    model: LanguageModel | Classifier,
     tokenizer: Tokenizer,
     record: dict[str, Any],
     half: bool = False,
@@ -43,7 +44,8 @@ def save(
     """
     dtype = torch.float16 if half else torch.float32
     weights = {name: w.detach().to(dtype) for name, w in model.named_parameters()}
-    config = {"format": FORMAT, "kind": KIND, "model": asdict(model.config), **record}
+    kind = CLASSIFIER if isinstance(model, Classifier) else KIND
+    config = {"format": FORMAT, "kind": kind, "model": asdict(model.config), **record}
     files.commit(
         folder,
         {
@@ -54,8 +56,8 @@ def save(
     )
 
 
-def load(folder: Path) -> tuple[LanguageModel, Tokenizer, dict[str, Any]]:
-    """The model, its tokenizer, and the whole of config.json.
+def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]]:
+    """The model of a kind, its tokenizer, and the whole of config.json.
 
     Raises ChargenError, with the file and the cause, for anything that `save` did not write: all is
     checked before anything is allocated from it.
@@ -66,7 +68,7 @@ def load(folder: Path) -> tuple[LanguageModel, Tokenizer, dict[str, Any]]:
         raise ChargenError(
             f"there is no model in {folder}: {files.MANIFEST} is missing; `chargen train` makes one"
         ) from None
-    record, config, tokenizer = describe(folder, sums, KIND)
+    record, config, tokenizer = describe(folder, sums, kind)
     model, weights = build(folder, sums, "model.safetensors", config)
     check(folder / "model.safetensors", weights, dict(model.named_parameters()))
     for name, weight in model.named_parameters():
@@ -74,11 +76,20 @@ def load(folder: Path) -> tuple[LanguageModel, Tokenizer, dict[str, Any]]:
     return model, tokenizer, record
 
 
-def newest(checkpoints: Path) -> Path | None:
-    """The model that was saved last among the folders below, None where there is none."""
+def newest(checkpoints: Path, kind: str = KIND) -> Path | None:
+    """The model of a kind that was saved last among the folders below, None where there is none."""
     found = checkpoints.glob(f"*/{files.MANIFEST}") if checkpoints.is_dir() else ()
-    times = {manifest.parent: manifest.stat().st_mtime for manifest in found}
-    return max(times, key=lambda folder: times[folder], default=None)
+    for manifest in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        folder = manifest.parent
+        try:
+            record = files.parse(
+                folder, files.read(folder, files.manifest(folder), "config.json", _CONFIG_BYTES)
+            )
+        except ChargenError:
+            return folder  # whoever loads it will say what is wrong
+        if record.get("kind") == kind:
+            return folder
+    return None
 
 
 def describe(
@@ -94,6 +105,7 @@ def describe(
         )
     if record.get("kind") != kind:
         raise ChargenError(f"{folder} holds a {record.get('kind')!r}, not a {kind!r}")
+    shape = _CONFIGS[kind]
     try:
         files.conform(record, {"model": dict}, "config.json")
         for section in record.keys() & {"corpus", "training", "scores"}:
@@ -104,7 +116,7 @@ def describe(
     names = [name for name in sums if name in ("tokenizer.json", "tokenizer.model")]
     dump = {name: files.read(folder, sums, name, _TOKENIZER_BYTES) for name in names}
     try:
-        config = ModelConfig(**record["model"])
+        config = shape(**record["model"])
         tokenizer = load_tokenizer(dump)
     except (ChargenError, TypeError) as error:
         raise ChargenError(f"{folder} is damaged: {error}") from error
@@ -118,7 +130,7 @@ def describe(
 
 def build(
     folder: Path, sums: dict[str, str], name: str, config: ModelConfig
-) -> tuple[LanguageModel, dict[str, Tensor]]:
+) -> tuple[Any, dict[str, Tensor]]:
     """A model of this shape, its weights still its own, and the tensors of a file.
 
     The size of the file says whether it can hold the weights before anything is made for them.
@@ -132,6 +144,8 @@ def build(
         tensors = load_tensors(data)
     except Exception as error:  # whatever a parser makes of bytes that were made to mislead it
         raise ChargenError(f"{path} is damaged: {error}") from error
+    if isinstance(config, ClassifierConfig):
+        return Classifier.new(config, seed=0), tensors
     return LanguageModel.new(config, seed=0), tensors
 
 

@@ -34,6 +34,11 @@ class Score:
         return self.nats / max(1, self.tokens)
 
     @property
+    def watched(self) -> float:
+        """What training watches on what it never saw."""
+        return self.nats_per_token
+
+    @property
     def bits_per_character(self) -> float:
         """Comparable between tokenizers."""
         return self.nats / math.log(2) / max(1, self.characters)

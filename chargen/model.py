@@ -1,4 +1,4 @@
-"""The whole network in one file: a stack of recurrent layers over an embedding, and its head.
+"""The whole network in one file: a stack of recurrent layers over an embedding, and its two heads.
 
 A recurrent network reads one symbol at a time and carries a state; all steps share their weights:
 
@@ -16,6 +16,8 @@ V vocabulary, E embedding, H hidden. This file knows neither text nor training.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 
 from chargen.errors import ChargenError
 
+POOLINGS = ("last", "mean", "max", "attention")
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 NORM_EPSILON = 1e-5
 _LARGEST = 1 << 30  # of any size; no machine holds such a model
@@ -42,6 +45,7 @@ class ModelConfig:
     hidden_size: int = 256  # H, numbers in the state of a layer
     embedding_size: int = 64  # E, numbers that stand for one id
     dropout: float = 0.0  # share of a layer's outputs hidden from the next while training, below 1
+    bidirectional: bool = False  # read in both directions, as only a classifier can
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -54,18 +58,57 @@ class ModelConfig:
                 )
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise ChargenError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
+        if not isinstance(self.bidirectional, bool):
+            raise ChargenError(f"bidirectional must be true or false, got {self.bidirectional!r}")
+
+    @property
+    def width(self) -> int:
+        """Numbers that the stack gives per position."""
+        return self.hidden_size * (2 if self.bidirectional else 1)
+
+    @property
+    def stack_parameters(self) -> int:
+        """How many numbers the stack learns."""
+        gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
+        inputs = self.embedding_size + (self.num_layers - 1) * self.width
+        layers = gates * self.width * (inputs + self.num_layers * (self.hidden_size + 2))
+        return self.vocab_size * self.embedding_size + layers
 
     @property
     def parameters(self) -> int:
         """How many numbers the model learns."""
-        gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
-        inputs = self.embedding_size + (self.num_layers - 1) * self.hidden_size
-        layers = gates * self.hidden_size * (inputs + self.num_layers * (self.hidden_size + 2))
-        return self.vocab_size * (self.embedding_size + self.hidden_size + 1) + layers
+        return self.stack_parameters + self.vocab_size * (self.hidden_size + 1)
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(ModelConfig):
+    """The shape of a classifier; raises ChargenError where a value makes no sense."""
+
+    classes: int = 2  # C
+    pooling: str = "max"  # last, mean, max or attention: what of a text goes into the head
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.classes, int) or not 2 <= self.classes <= _LARGEST:
+            raise ChargenError(f"classes must be a whole number of at least 2, got {self.classes!r}")
+        if self.pooling not in POOLINGS:
+            raise ChargenError(
+                f"there is no pooling {self.pooling!r}; choose one of {', '.join(POOLINGS)}"
+            )
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model learns."""
+        attention = self.width + 1 if self.pooling == "attention" else 0
+        reader = 0 if self.bidirectional else self.vocab_size * (self.width + 1)
+        return self.stack_parameters + self.classes * (self.width + 1) + attention + reader
 
 
 class Stack(nn.Module):
     """Embedding and recurrent layers: ids in, one vector per position out.
+
+    A bidirectional stack has a second layer beside each, which reads every text from its last symbol
+    to its first (Schuster and Paliwal 1997); their outputs stand side by side.
 
     Each layer's output is brought to unit root mean square (Zhang and Sennrich 2019, RMSNorm) and
     added to what the layers below gave, so that every layer feeds the head directly. Both happen
@@ -77,11 +120,14 @@ class Stack(nn.Module):
         self.config = config
         hidden = config.hidden_size
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.layers = nn.ModuleList(
-            CELLS[config.cell](config.embedding_size if depth == 0 else hidden, hidden)
-            for depth in range(config.num_layers)
-        )
-        for name, weight in self.layers.named_parameters():
+        inputs = [config.embedding_size, *[config.width] * (config.num_layers - 1)]
+        self.layers = nn.ModuleList(CELLS[config.cell](size, hidden) for size in inputs)
+        back = inputs if config.bidirectional else []
+        self.backward_layers = nn.ModuleList(CELLS[config.cell](size, hidden) for size in back)
+        for name, weight in [
+            *self.layers.named_parameters(),
+            *self.backward_layers.named_parameters(),
+        ]:
             if "weight_ih" in name:
                 nn.init.xavier_uniform_(weight)
             elif "weight_hh" in name:
@@ -100,11 +146,17 @@ class Stack(nn.Module):
         return [(zeros, zeros) if self.config.cell == "lstm" else (zeros,) for _ in self.layers]
 
     def forward(
-        self, ids: Tensor, state: State, dropout: torch.Generator | None = None
+        self,
+        ids: Tensor,
+        state: State,
+        dropout: torch.Generator | None = None,
+        lengths: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Ids (T, B) and the state before them to outputs (T, B, H) and the state after them.
 
-        Dropout happens only where the randomness for it is given.
+        Dropout happens only where the randomness for it is given. A bidirectional stack needs the
+        lengths (B,) of the texts and gives (T, B, 2H); what stands behind a text changes nothing of
+        what is given for the text itself.
         """
         outputs = self.embedding(ids)  # (T, B, E)
         after: State = []
@@ -112,6 +164,10 @@ class Stack(nn.Module):
             before = state[depth]
             h, carried = layer(outputs, before if len(before) == 2 else before[0])  # (T, B, H)
             after.append(carried if isinstance(carried, tuple) else (carried,))
+            if self.config.bidirectional:
+                assert lengths is not None
+                back, _ = self.backward_layers[depth](_reverse(outputs, lengths))
+                h = torch.cat([h, _reverse(back, lengths)], -1)  # (T, B, 2H)
             normed: Tensor = _RmsNorm.apply(h)  # type: ignore[no-untyped-call]
             if dropout is not None and self.config.dropout:
                 normed = normed * self._mask(normed, dropout)
@@ -122,6 +178,17 @@ class Stack(nn.Module):
         """Which outputs are hidden, the same ones over the whole window (Gal, Ghahramani 2016)."""
         keep = 1 - self.config.dropout
         return outputs.new_empty(outputs.shape[1:]).bernoulli_(keep, generator=generator) / keep
+
+
+def _reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
+    """Each text (T, B, any) from its last symbol to its first; what stands behind it stays there.
+
+    So the kernel for whole batches reads backward as fast as forward. Packed sequences, the usual
+    way, leave it on a CPU.
+    """
+    times = torch.arange(len(sequences), device=sequences.device)[:, None]  # (T, 1)
+    places = torch.where(times < lengths, lengths - 1 - times, times)  # (T, B)
+    return sequences[places, torch.arange(sequences.shape[1], device=sequences.device)]
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -152,6 +219,8 @@ class LanguageModel(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        if config.bidirectional:
+            raise ChargenError("a generator cannot look ahead: only classifiers are bidirectional")
         self.config = config
         self.stack = Stack(config)
         self.head = nn.Linear(config.hidden_size, config.vocab_size)
@@ -162,15 +231,8 @@ class LanguageModel(nn.Module):
     @classmethod
     def new(cls, config: ModelConfig, seed: int) -> LanguageModel:
         """Fresh weights that depend on the seed alone; no global randomness is touched."""
-        try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                return cls(config)
-        except RuntimeError as error:  # what torch raises where memory does not suffice
-            raise ChargenError(
-                f"a model of {config.parameters:,} parameters ({config.parameters * 4 / 1e9:.1f} GB, "
-                f"three times that in training) does not fit in memory; take a smaller --hidden"
-            ) from error
+        with _fresh(config, seed):
+            return cls(config)
 
     def initial_state(self, batch: int) -> State:
         """The empty state: zeros."""
@@ -182,6 +244,91 @@ class LanguageModel(nn.Module):
         """Ids (T, B) and a state to logits (T, B, V) and the state after the last id."""
         outputs, state = self.stack(ids, state, dropout)
         return self.head(outputs), state
+
+
+class Classifier(nn.Module):
+    """Says which class a whole text belongs to."""
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stack = Stack(config)
+        # What predicts the next symbol while training; one that reads ahead has nothing to predict.
+        self.reader = None if config.bidirectional else nn.Linear(config.width, config.vocab_size)
+        self.head = nn.Linear(config.width, config.classes)
+        nn.init.zeros_(self.head.weight)  # at even odds
+        nn.init.zeros_(self.head.bias)
+        if config.pooling == "attention":
+            self.attention = nn.Linear(config.width, 1)
+            nn.init.zeros_(self.attention.weight)  # the mean, to begin with
+            nn.init.zeros_(self.attention.bias)
+
+    @classmethod
+    def new(cls, config: ClassifierConfig, seed: int) -> Classifier:
+        """Fresh weights that depend on the seed alone; no global randomness is touched."""
+        with _fresh(config, seed):
+            return cls(config)
+
+    def initial_state(self, batch: int) -> State:
+        """Nothing is carried from text to text."""
+        return []
+
+    def forward(
+        self, ids: Tensor, lengths: Tensor, dropout: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Texts (T, B) of these lengths (B,) to logits (B, C) and outputs of the stack (T, B, width).
+
+        Padding behind a text takes no part: no output for a text depends on it, and only outputs for
+        texts are pooled.
+        """
+        state = self.stack.initial_state(ids.shape[1])
+        outputs, _ = self.stack(ids, state, dropout, lengths)
+        pooled = self.pool(outputs, lengths)  # (B, width)
+        if dropout is not None and self.config.dropout:
+            keep = 1 - self.config.dropout
+            pooled = pooled * pooled.new_empty(pooled.shape).bernoulli_(keep, generator=dropout) / keep
+        return self.head(pooled), outputs
+
+    def pool(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        """One vector (B, width) for each text of (T, B, width)."""
+        if self.config.pooling == "last":
+            texts = torch.arange(len(lengths), device=outputs.device)
+            ends = outputs[lengths - 1, texts]
+            if not self.config.bidirectional:
+                return ends
+            # The backward half has read the whole text when it is at its first symbol.
+            return torch.cat([ends.chunk(2, -1)[0], outputs[0].chunk(2, -1)[1]], -1)
+        inside = self.inside(outputs, lengths)[..., None]  # (T, B, 1)
+        if self.config.pooling == "mean":
+            return (outputs * inside).sum(0) / lengths[:, None]
+        if self.config.pooling == "max":
+            return outputs.masked_fill(~inside, -torch.inf).amax(0)
+        return (outputs * self.weights(outputs, lengths)[..., None]).sum(0)
+
+    def weights(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        """How much attention pooling looks at each position: (T, B), each text's sum is 1."""
+        outside = ~self.inside(outputs, lengths)
+        scores: Tensor = self.attention(outputs)[..., 0]
+        return scores.masked_fill(outside, -torch.inf).softmax(0)
+
+    @staticmethod
+    def inside(outputs: Tensor, lengths: Tensor) -> Tensor:
+        """Which positions (T, B) belong to a text."""
+        return torch.arange(len(outputs), device=outputs.device)[:, None] < lengths
+
+
+@contextmanager
+def _fresh(config: ModelConfig, seed: int) -> Iterator[None]:
+    """Randomness of its own for new weights, and one sentence where memory does not suffice."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    except RuntimeError as error:  # what torch raises where memory does not suffice
+        raise ChargenError(
+            f"a model of {config.parameters:,} parameters ({config.parameters * 4 / 1e9:.1f} GB, "
+            f"three times that in training) does not fit in memory; take a smaller --hidden"
+        ) from error
 
 
 def detach(state: State) -> State:

@@ -54,9 +54,15 @@ _STATE = {  # what config.json of a state must hold
     "place": {"torch": str, "device": str, "threads": int},
     "lines": dict.fromkeys(_LINES, int),
     "progress": {
-        **{"step": int, "position": int, "loss": int | float, "over": bool, "breakdowns": int},
+        **{
+            "step": int,
+            "position": int,
+            "ids": int,
+            "loss": int | float,
+            "over": bool,
+            "breakdowns": int,
+        },
         **{"seconds": int | float, "evaluated_at": int | float, "evaluation_cost": int | float},
-        **{"evaluations": [(int, int | float)], "scaler": dict},
     },
 }
 _SCORES = {

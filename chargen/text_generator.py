@@ -16,12 +16,13 @@ from chargen.corpus import Corpus
 from chargen.decoding import Decoder, Writing, draw
 from chargen.errors import ChargenError
 from chargen.evaluation import Score, evaluate
+from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
 from chargen.sampling import Sampler
 from chargen.sizing import shrink
 from chargen.text import Text
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
-from chargen.training import Progress, Step, TrainConfig, train
+from chargen.training import Progress, Step, TrainConfig
 
 STARTER = Path(__file__).parent / "starter"
 

@@ -1,10 +1,11 @@
-"""Truncated back-propagation through time as a visible loop: a generator of one record per step.
+"""The training loop, visible: a generator of one record per step, for whatever is to be learned.
 
-    for step in train(model, corpus, TrainConfig(minutes=3)):
+    for step in train(model, task, TrainConfig(minutes=3)):
         ...                                    # look at it, plot it, stop whenever you like
 
-All that the next step depends on is in `Progress`, which goes in, can be kept, and comes back as
-tensors and plain numbers; this file knows neither checkpoints nor screens.
+What is learned is a `Task`: it knows the data and gives losses and scores. All that the next step
+depends on is in `Progress`, which goes in, can be kept, and comes back as tensors and plain numbers.
+This file knows neither texts nor checkpoints nor screens.
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from chargen.corpus import Corpus, Lanes
 from chargen.errors import ChargenError
-from chargen.evaluation import Score, evaluate
-from chargen.model import LanguageModel, State, detach
+from chargen.model import State, detach
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BETAS = (0.9, 0.99)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
@@ -31,12 +29,9 @@ WEIGHT_DECAY = 0.01
 CLIP = 1.0  # the largest norm of the gradient (Pascanu et al. 2013)
 WARM_UP = 0.02  # share of the budget in which the learning rate rises
 FINAL_RATE = 0.02  # of the learning rate, at the end of the cosine
-FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
 EVALUATIONS = 12  # at most, over the budget
 EVALUATION_SHARE = 1 / 12  # of the time, at most
-QUICK_IDS = 1 << 17  # scored at each evaluation on the way
 FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last and exact score
-FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 EXPLODED = 10  # times the loss of blind guessing, and more, is as good as infinite
 BREAKDOWNS = 3  # at the last of them a training gives up
 
@@ -78,6 +73,57 @@ class TrainConfig:
         return next((name, value) for name, value in budgets.items() if value is not None)
 
 
+class Learner(Protocol):
+    """A network with a state that a training may carry on; modules of torch have all else."""
+
+    def initial_state(self, batch: int) -> State:
+        """The empty state; an empty list where nothing is carried."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Its weights."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Its weights by name."""
+
+    def load_state_dict(self, weights: Any) -> Any:
+        """Takes weights by name."""
+
+
+class Read(NamedTuple):
+    """What a task made of the next batch."""
+
+    loss: Tensor  # scalar, in nats
+    state: State  # carried on; empty where nothing is
+    position: int  # by how much the place in the data moved
+    ids: int  # read
+
+
+class Measured(Protocol):
+    """How well a model does."""
+
+    @property
+    def watched(self) -> float:
+        """What training minimises, on what it never saw, in nats."""
+
+
+class Task(Protocol):
+    """What is learned: data that give losses and scores."""
+
+    ids_per_step: float  # about
+    steps_per_epoch: int
+    characters_per_id: float
+    blind: float  # the loss of blind guessing, in nats
+    quick_ids: int  # read by an evaluation on the way; 0 where there is nothing to measure by
+    final_ids: int  # read by the last one, if the budget affords it
+    exactness: float  # how much longer the last one takes, per id
+
+    def loss(self, model: Any, now: Progress) -> Read:
+        """The loss on the batch at `now.position`."""
+
+    def score(self, model: Any, ids: int, quick: bool) -> Measured:
+        """How well the model does on the first so many of the ids kept apart."""
+
+
 @dataclass
 class Progress:
     """Where a training is: with this, its settings and the corpus, it goes on as if never stopped."""
@@ -89,7 +135,8 @@ class Progress:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     evaluations: list[tuple[int, float]] = field(default_factory=list)  # (step, nats per id)
     step: int = 0
-    position: int = 0  # ids that each lane has read
+    position: int = 0  # in the data, as the task counts it
+    ids: int = 0  # read
     loss: float = 0.0  # running mean over about the last fifty steps, nats per id
     over: bool = False  # the budget is spent, or validation has turned
     seconds: float = 0.0  # spent
@@ -98,13 +145,17 @@ class Progress:
     breakdowns: int = 0  # losses or gradients that were not finite; each halves the learning rate
 
     @classmethod
-    def begin(cls, model: LanguageModel, config: TrainConfig) -> Progress:
-        """Before the first step."""
+    def begin(cls, model: Learner, config: TrainConfig, stack_share: float = 1.0) -> Progress:
+        """Before the first step. A stack that has learned before may get a share of the rate only."""
         device = _device(model)
         rng = torch.Generator(device).manual_seed(config.seed)
         fused = device.type in ("cpu", "cuda")
+        shares: dict[float, list[nn.Parameter]] = {}
+        for name, weight in model.named_parameters():
+            share = stack_share if name.startswith("stack.") else 1.0
+            shares.setdefault(share, []).append(weight)
         optimizer = torch.optim.AdamW(
-            model.parameters(),
+            [{"params": weights, "share": share} for share, weights in shares.items()],
             lr=config.learning_rate,
             betas=BETAS,
             weight_decay=WEIGHT_DECAY,
@@ -131,7 +182,7 @@ class Progress:
         """The step with the best score; the last one where nothing was measured yet."""
         return min(self.evaluations, key=lambda evaluation: evaluation[1], default=(self.step, 0))[0]
 
-    def tensors(self, model: LanguageModel) -> dict[str, Tensor]:
+    def tensors(self, model: Learner) -> dict[str, Tensor]:
         """All that a training changes and that is no plain number, by name; not copied."""
         found = {"rng": self.rng.get_state()}
         for name, weight in model.named_parameters():
@@ -149,9 +200,7 @@ class Progress:
         kept = {name: getattr(self, name) for name in _NUMBERS}
         return kept | {"evaluations": list(self.evaluations), "scaler": self.scaler.state_dict()}
 
-    def restore(
-        self, model: LanguageModel, tensors: dict[str, Tensor], numbers: dict[str, Any]
-    ) -> None:
+    def restore(self, model: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Puts back what `tensors` and `numbers` gave; for another device, the randomness is new."""
         for name in _NUMBERS:
             setattr(self, name, numbers[name])
@@ -173,7 +222,7 @@ class Progress:
 
 # The fields of Progress that are plain numbers.
 _NUMBERS = (
-    *("step", "position", "loss", "over"),
+    *("step", "position", "ids", "loss", "over"),
     *("seconds", "evaluated_at", "evaluation_cost", "breakdowns"),
 )
 
@@ -190,7 +239,7 @@ class Step:
     ids: int  # read so far
     characters_per_second: float  # on average so far, evaluations included
     best_step: int  # with the best validation score so far
-    score: Score | None = None  # on the validation part, after some of the steps
+    score: Any = None  # what the task measured on the validation part, after some of the steps
     remark: str = ""  # what happened that a person should know
     sample: str = ""  # what the model writes now, where someone had it write
     finished: bool = False  # the last record: the exact score of the best weights, now the model's
@@ -203,11 +252,11 @@ class Step:
     @property
     def val_bits_per_character(self) -> float:
         """Of the validation score; NaN at a step without one."""
-        return self.score.bits_per_character if self.score else math.nan
+        return float(getattr(self.score, "bits_per_character", math.nan))
 
 
 def train(
-    model: LanguageModel, corpus: Corpus, config: TrainConfig, progress: Progress | None = None
+    model: Learner, task: Task, config: TrainConfig, progress: Progress | None = None
 ) -> Iterator[Step]:
     """Trains until the budget is spent or validation has turned for good; ends with the best weights.
 
@@ -218,47 +267,37 @@ def train(
     # Numbers too small for the normal format cost twenty times the time of others on a CPU.
     torch.set_flush_denormal(True)
     try:
-        yield from _steps(model, corpus, config, progress or Progress.begin(model, config))
+        yield from _steps(model, task, config, progress or Progress.begin(model, config))
     finally:
         torch.set_flush_denormal(False)
 
 
-def _steps(model: LanguageModel, corpus: Corpus, config: TrainConfig, now: Progress) -> Iterator[Step]:
-    lanes = Lanes(corpus, config.batch, config.window, config.seed)
+def _steps(model: Learner, task: Task, config: TrainConfig, now: Progress) -> Iterator[Step]:
     autocast = autocast_for(config.precision, _device(model))
-    clock = _Clock(config, lanes, corpus, now)
-    validation, tokenizer = corpus.validation, corpus.tokenizer
-    measured = min(len(corpus.training), QUICK_IDS)
-    characters_per_id = tokenizer.measure(corpus.training[:measured])[0] / measured
+    clock = _Clock(config, task, now)
 
     def record(loss: float, **more: Any) -> Step:
-        ids = now.position * config.batch
         return Step(
             number=now.step,
             loss=loss,
             mean_loss=now.loss,
             progress=1.0 if now.over else clock.done(),
             seconds=now.seconds,
-            ids=ids,
-            characters_per_second=ids * characters_per_id / max(1e-9, now.seconds),
+            ids=now.ids,
+            characters_per_second=now.ids * task.characters_per_id / max(1e-9, now.seconds),
             best_step=now.best_step,
             **more,
         )
 
-    limit = EXPLODED * (1 + math.log(len(tokenizer)))
+    limit = EXPLODED * (1 + task.blind)
     good, turned = _copy(model, now), ""
     while not now.over:
-        inputs, targets, fresh = lanes.read(now.position)
-        x = torch.from_numpy(inputs).to(_device(model))  # (T, B)
-        y = torch.from_numpy(targets).to(_device(model))
-        state = model.initial_state(config.batch) if fresh else _forget(now.state, now.rng)
         rate = config.learning_rate * 0.5**now.breakdowns
         for group in now.optimizer.param_groups:
-            group["lr"] = rate * _schedule(clock.done())
+            group["lr"] = rate * group["share"] * _schedule(clock.done())
 
         with autocast:
-            logits, state = model(x, state, dropout=now.rng)  # (T, B, V)
-            loss = F.cross_entropy(logits.flatten(0, 1).float(), y.flatten())
+            loss, state, position, ids = task.loss(model, now)
         now.optimizer.zero_grad()
         now.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         now.scaler.unscale_(now.optimizer)
@@ -273,18 +312,19 @@ def _steps(model: LanguageModel, corpus: Corpus, config: TrainConfig, now: Progr
         # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
         now.state = detach(state)
         now.step += 1
-        now.position += len(inputs)
+        now.position += position
+        now.ids += ids
         now.loss += (loss.item() - now.loss) * max(0.02, 1 / now.step)
         now.over = clock.over()
         score = None
         if clock.evaluation_due() or now.over:
             began = time.perf_counter()
-            if len(validation) > 1:
-                score = evaluate(model, validation[:QUICK_IDS], tokenizer, quick=True)
-                if fault := _fault(score.nats_per_token, 0.0, now.scaler, limit):
+            if task.quick_ids:
+                score = task.score(model, task.quick_ids, quick=True)
+                if fault := _fault(score.watched, 0.0, now.scaler, limit):
                     yield record(loss.item(), remark=_go_back(fault, model, now, good, clock, rate))
                     continue
-                _remember(model, now, score.nats_per_token)
+                _remember(model, now, score.watched)
                 turned = _turned(now.evaluations, clock.done())
                 now.over = now.over or bool(turned)
             good = _copy(model, now)
@@ -293,9 +333,9 @@ def _steps(model: LanguageModel, corpus: Corpus, config: TrainConfig, now: Progr
         yield record(loss.item(), score=score, remark=turned)
 
     final = None
-    if len(validation) > 1:
+    if task.quick_ids:
         model.load_state_dict(now.best_weights)
-        final = evaluate(model, validation[: clock.final_ids()], tokenizer)
+        final = task.score(model, clock.final_ids(), quick=False)
         now.seconds = clock.seconds()
     yield record(math.nan, score=final, remark=turned, finished=True)
 
@@ -307,16 +347,14 @@ class _Clock:
     minutes counts everything from the first step to the last score, whose time is kept in reserve.
     """
 
-    def __init__(self, config: TrainConfig, lanes: Lanes, corpus: Corpus, now: Progress) -> None:
+    def __init__(self, config: TrainConfig, task: Task, now: Progress) -> None:
         self._now = now
+        self._task = task
         self._began = time.perf_counter() - now.seconds
-        self._ids_per_step = config.batch * config.window
-        self._validation_ids = len(corpus.validation)
-        self._quick_ids = min(self._validation_ids, QUICK_IDS)
         self._budget = None if config.minutes is None else 60 * config.minutes
         self._steps = config.steps or 0
         if config.epochs is not None:
-            self._steps = max(1, round(config.epochs * -(-lanes.epoch_length // config.window)))
+            self._steps = max(1, round(config.epochs * task.steps_per_epoch))
 
     def seconds(self) -> float:
         return time.perf_counter() - self._began
@@ -335,16 +373,16 @@ class _Clock:
     def final_ids(self) -> int:
         """How much of the validation part the last and exact score can afford to read."""
         if self._budget is None:
-            return min(self._validation_ids, FINAL_IDS)
+            return self._task.final_ids
         affordable = int(FINAL_SHARE * self._budget / max(self._costs()[1], 1e-9))
-        return min(self._validation_ids, max(self._quick_ids, affordable))
+        return min(self._task.final_ids, max(self._task.quick_ids, affordable))
 
     def _costs(self) -> tuple[float, float]:
         """Seconds of a quick evaluation and, per id, of an exact one."""
-        speed = self._now.step * self._ids_per_step / self.seconds()
-        quick = self._now.evaluation_cost or self._quick_ids / (2 * speed)  # a forward pass alone
-        # A single stream takes about three times as long per id as the lanes.
-        return quick, 3 * quick / max(1, self._quick_ids)
+        task = self._task
+        speed = self._now.step * task.ids_per_step / self.seconds()
+        quick = self._now.evaluation_cost or task.quick_ids / (2 * speed)  # a forward pass alone
+        return quick, task.exactness * quick / max(1, task.quick_ids)
 
     def over(self) -> bool:
         return self.done() >= 1
@@ -365,14 +403,7 @@ def _schedule(done: float) -> float:
     return min(1.0, (done + 1e-3) / WARM_UP) * cosine
 
 
-def _forget(state: State, rng: torch.Generator) -> State:
-    """Empties the state of a lane now and then, so that the model learns to begin, too."""
-    h = state[0][0]  # (1, B, H)
-    kept = h.new_empty(1, h.shape[1], 1).bernoulli_(1 - FORGET, generator=rng)
-    return [tuple(tensor * kept for tensor in layer) for layer in state]
-
-
-def _remember(model: LanguageModel, now: Progress, nats: float) -> None:
+def _remember(model: Learner, now: Progress, nats: float) -> None:
     """Notes a score, and the weights if they are the best yet."""
     if nats < now.best:
         now.best_weights = {k: v.detach().clone() for k, v in model.named_parameters()}
@@ -391,7 +422,7 @@ def _turned(evaluations: list[tuple[int, float]], done: float) -> str:
     return ""
 
 
-def _copy(model: LanguageModel, now: Progress) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _copy(model: Learner, now: Progress) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = now.tensors(model).items()
     # The best weights are replaced, never changed.
     return {k: t if k.startswith("best.") else t.clone() for k, t in tensors}, now.numbers()
@@ -408,7 +439,7 @@ def _fault(nats: float, norm: float, scaler: torch.amp.GradScaler, limit: float)
 
 def _go_back(
     fault: str,
-    model: LanguageModel,
+    model: Learner,
     now: Progress,
     good: tuple[dict[str, Tensor], dict[str, Any]],
     clock: _Clock,
@@ -438,5 +469,5 @@ def autocast_for(precision: str, device: torch.device) -> torch.autocast | nullc
     return torch.autocast(device.type, torch.float16 if precision == "fp16" else torch.bfloat16)
 
 
-def _device(model: LanguageModel) -> torch.device:
-    return model.head.weight.device
+def _device(model: Learner) -> torch.device:
+    return next(model.parameters()).device

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from chargen import ChargenError, Text
 from chargen.corpus import prepare
 from chargen.evaluation import evaluate
+from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training import Progress, TrainConfig, train
+from chargen.training import Progress, TrainConfig
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_what_is_not_finite_never_reaches_the_weights(corpus, monkeypatch, what,
         return norm * number if calls[0] == bad else norm
 
     if what == "loss":
-        monkeypatch.setattr("chargen.training.F.cross_entropy", spoiled_loss)
+        monkeypatch.setattr("chargen.language_modeling.F.cross_entropy", spoiled_loss)
     else:
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled_norm)
     model, config = model_for(corpus, dropout=0.2), TrainConfig(steps=24, batch=4, window=16)

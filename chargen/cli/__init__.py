@@ -28,6 +28,7 @@ _COMMANDS = {  # name: (module, function)
     "sample": ("chargen.cli.sample", "sample"),
     "eval": ("chargen.cli.evaluate", "evaluate"),
     "info": ("chargen.cli.info", "info"),
+    "classify": ("chargen.cli.classify", "classify"),
 }
 
 
@@ -118,6 +119,7 @@ def main() -> None:
       chargen sample --prompt "Once "        write like it
       chargen eval other.txt                 how well the model predicts a text
       chargen info                           what the model is and how it was trained
+      chargen classify train data.csv        learn which class a text belongs to
 
     Every option can also be given as a variable, for example CHARGEN_TRAIN_MINUTES=1. Results go to
     stdout, everything else to stderr. Exit status: 0 done, 1 a fault that the message explains,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargen.cli import Number, Source, say, shown
-from chargen.cli.signals import asked_to_stop
+from chargen.cli.watch import clock, watch
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
@@ -229,7 +227,7 @@ def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, An
     config, now = saved.writer.model.config, saved.progress
     say(
         f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
-        f"{config.parameters / 1e6:.2f} M parameters, at step {now.step:,} after {_clock(now.seconds)}"
+        f"{config.parameters / 1e6:.2f} M parameters, at step {now.step:,} after {clock(now.seconds)}"
     )
     beaten = _baselines(corpus)
     steps = run.resume(saved, corpus, **budget)
@@ -242,29 +240,35 @@ def _folder(out: str | None, sources: Sequence[str], resume: bool, overwrite: bo
     """Where the training lives: the folder asked for, the one to go on with, or the next free one."""
     from chargen.text import name_of
 
+    name = name_of(sources or ["python-docs"])
+    if out is None and resume:
+        checkpoints = Path("checkpoints")
+        pattern = rf"{re.escape(name)}(-\d+)?" if sources else ".*"
+        trained = [f for f in checkpoints.glob("*/resume") if re.fullmatch(pattern, f.parent.name)]
+        if not trained:
+            return checkpoints / name
+        folder = max(trained, key=lambda states: states.stat().st_mtime).parent
+        say(f"going on with {folder}")
+        return folder
+    return free_folder(out, name, overwrite or resume, "go on with its training by --resume, ")
+
+
+def free_folder(out: str | None, name: str, taken: bool, way_on: str) -> Path:
+    """The folder asked for, or the next free one of this name; a `taken` one if meant."""
     if out is not None:
         folder = Path(out)
         if folder.exists() and not folder.is_dir():
             raise ChargenError(f"--out {out!r} is a file; name a folder")
-        if not overwrite and not resume and _kept(folder):
+        if not taken and _kept(folder):
             raise ChargenError(
-                f"{folder} already holds a model; go on with its training by --resume, replace it "
-                "with --overwrite, or name another --out"
+                f"{folder} already holds a model; {way_on}replace it with --overwrite, or name "
+                "another --out"
             )
         return folder
-    checkpoints, name = Path("checkpoints"), name_of(sources or ["python-docs"])
-    if resume:
-        pattern = rf"{re.escape(name)}(-\d+)?" if sources else ".*"
-        trained = [f for f in checkpoints.glob("*/resume") if re.fullmatch(pattern, f.parent.name)]
-        if trained:
-            folder = max(trained, key=lambda states: states.stat().st_mtime).parent
-            say(f"going on with {folder}")
-            return folder
-        return checkpoints / name
-    folder, number = checkpoints / name, 1
-    while not overwrite and _kept(folder):
+    folder, number = Path("checkpoints", name), 1
+    while not taken and _kept(folder):
         number += 1
-        folder = checkpoints / f"{name}-{number}"
+        folder = Path("checkpoints", f"{name}-{number}")
     if number > 1:
         say(f"note: checkpoints/{name} is taken; the model goes to {folder}")
     return folder
@@ -310,7 +314,7 @@ def _already(saved: Saved, folder: Path) -> None:
     unit, amount = saved.config.budget
     say(
         f"the training in {folder} is finished: {scores['steps']:,} steps in "
-        f"{_clock(scores['seconds'])}" + (f", {bits:.3f} bits per character" if bits else "") + "\n"
+        f"{clock(scores['seconds'])}" + (f", {bits:.3f} bits per character" if bits else "") + "\n"
         f"give it a larger budget to go on, for example --{unit} {2 * amount:g}"
     )
 
@@ -347,7 +351,7 @@ def _describe(corpus: Corpus) -> str:
 def _baselines(corpus: Corpus) -> dict[str, float]:
     """What a model has to be better than, in bits per character of the validation text."""
     from chargen.baselines import ngram_bits, xz_bits
-    from chargen.training import QUICK_IDS
+    from chargen.language_modeling import QUICK_IDS
 
     ids = corpus.validation[:QUICK_IDS]
     if len(ids) < 2:
@@ -363,61 +367,27 @@ def _baselines(corpus: Corpus) -> dict[str, float]:
 
 
 def _watch(steps: Iterator[Step], folder: Path) -> Step:
-    """Shows where a training is until its end; a signal ends it after the step, with all kept."""
-    from tqdm import tqdm
+    """Until the end, or until a signal, after which all is kept."""
 
-    bar = tqdm(
-        total=100,
-        disable=None,  # where stderr is no terminal
-        leave=False,
-        bar_format="{percentage:3.0f}% |{bar:20}| {desc}",
-    )
-    bits = math.nan
-    with bar, asked_to_stop() as asked:
-        try:
-            for step in steps:
-                bar.n = 100 * step.progress
-                bar.set_description_str(_status(step, bits), refresh=False)
-                bar.update(0)
-                if step.score and not step.finished:
-                    bits = step.val_bits_per_character
-                    bar.write(_line(step), file=sys.stderr)
-                if step.remark and not step.finished:
-                    bar.write(f"note: {step.remark}", file=sys.stderr)
-                if asked and not step.finished:
-                    break
-            else:
-                return step
-            steps.close()  # type: ignore[attr-defined]
-        except ChargenError as error:
-            if isinstance(error.__cause__, OSError):
-                raise ChargenError(
-                    f"{error}; put that right, then go on from what was kept before: "
-                    f"{_going_on(folder)}"
-                ) from error
-            raise
-        bar.close()
-        say(f"stopped at step {step.number:,}, and all is kept; go on with: {_going_on(folder)}")
-        raise SystemExit(128 + asked[0])
+    def line(step: Step) -> tuple[str, str]:
+        text = shown(" ".join(step.sample.split()), sys.stderr)
+        return f"{step.val_bits_per_character:.3f} bits per character", text
+
+    def stopped(step: Step) -> str:
+        return f", and all is kept; go on with: {_going_on(folder)}"
+
+    try:
+        return watch(steps, line, stopped)
+    except ChargenError as error:
+        if isinstance(error.__cause__, OSError):
+            raise ChargenError(
+                f"{error}; put that right, then go on from what was kept before: {_going_on(folder)}"
+            ) from error
+        raise
 
 
 def _going_on(folder: Path) -> str:
     return f"chargen train --resume -o {shlex.quote(str(folder))}"
-
-
-def _status(step: Step, bits: float) -> str:
-    left = step.seconds * (1 / max(step.progress, 1e-3) - 1)
-    score = "" if math.isnan(bits) else f", validation {bits:.3f} bits per character"
-    speed = f"{step.characters_per_second:,.0f} characters/s"
-    return f"loss {step.mean_loss:.3f} nats{score}, {speed}, {_clock(left)} left"
-
-
-def _line(step: Step) -> str:
-    """One line for an evaluation: when, how good, and what the model writes now."""
-    best = "" if step.best_step == step.number else f" (best at step {step.best_step:,})"
-    head = f"{_clock(step.seconds):>6}  {step.val_bits_per_character:.3f} bits per character{best}  "
-    room = max(30, shutil.get_terminal_size().columns - len(head) - 1)
-    return head + shown(" ".join(step.sample.split()), sys.stderr)[:room]
 
 
 def _report(last: Step, beaten: dict[str, float], folder: Path, kept_apart: int) -> None:
@@ -428,14 +398,8 @@ def _report(last: Step, beaten: dict[str, float], folder: Path, kept_apart: int)
             f"done     {last.score.bits_per_character:.3f} bits per character ({than})\n"
             f"         {last.score.nats_per_token:.4f} nats per token, on "
             f"{last.score.characters:,} characters it never saw{part}\n"
-            f"         best at step {last.best_step:,} of {last.number:,}, in {_clock(last.seconds)}"
+            f"         best at step {last.best_step:,} of {last.number:,}, in {clock(last.seconds)}"
         )
     else:
-        say(f"done     {last.number:,} steps in {_clock(last.seconds)}, without validation")
+        say(f"done     {last.number:,} steps in {clock(last.seconds)}, without validation")
     say(f"model    {folder}\nwrite    chargen sample -m {shlex.quote(str(folder))} --prompt …")
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,73 @@
+"""Learning to predict the next id: truncated back-propagation through time over parallel lanes.
+
+    for step in train(model, corpus, TrainConfig(minutes=3)):
+        ...
+
+The state goes from window to window, the gradient does not (Williams and Peng 1990).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch.nn import functional as F
+
+from chargen import training
+from chargen.corpus import Corpus, Lanes
+from chargen.evaluation import Score, evaluate
+from chargen.model import LanguageModel, State
+from chargen.training import Progress, Read, Step, TrainConfig
+
+FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
+QUICK_IDS = 1 << 17  # scored at each evaluation on the way
+FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
+
+
+def train(
+    model: LanguageModel, corpus: Corpus, config: TrainConfig, progress: Progress | None = None
+) -> Iterator[Step]:
+    """Learns a corpus; see `training.train`."""
+    return training.train(model, LanguageTask(corpus, config), config, progress)
+
+
+class LanguageTask:
+    """A corpus as something to learn; see `training.Task`."""
+
+    exactness = 3.0  # a single stream takes about three times as long per id as the lanes
+
+    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+        self._corpus = corpus
+        self._lanes = Lanes(corpus, config.batch, config.window, config.seed)
+        self._batch = config.batch
+        measured = corpus.training[:QUICK_IDS]
+        self.characters_per_id = corpus.tokenizer.measure(measured)[0] / len(measured)
+        self.ids_per_step = float(config.batch * config.window)
+        self.steps_per_epoch = -(-self._lanes.epoch_length // config.window)
+        self.blind = math.log(len(corpus.tokenizer))
+        kept_apart = len(corpus.validation) if len(corpus.validation) > 1 else 0
+        self.quick_ids = min(kept_apart, QUICK_IDS)
+        self.final_ids = kept_apart if config.minutes else min(kept_apart, FINAL_IDS)
+
+    def loss(self, model: LanguageModel, now: Progress) -> Read:
+        """The mean surprise at the next window of all lanes, in nats per id."""
+        device = model.head.weight.device
+        inputs, targets, fresh = self._lanes.read(now.position)
+        x = torch.from_numpy(inputs).to(device)  # (T, B)
+        y = torch.from_numpy(targets).to(device)
+        state = model.initial_state(self._batch) if fresh else _forget(now.state, now.rng)
+        logits, state = model(x, state, dropout=now.rng)  # (T, B, V)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), y.flatten())
+        return Read(loss, state, len(inputs), inputs.size)
+
+    def score(self, model: LanguageModel, ids: int, quick: bool) -> Score:
+        """On the first so many ids of the validation part."""
+        return evaluate(model, self._corpus.validation[:ids], self._corpus.tokenizer, quick=quick)
+
+
+def _forget(state: State, rng: torch.Generator) -> State:
+    """Empties the state of a lane now and then, so that the model learns to begin, too."""
+    h = state[0][0]  # (1, B, H)
+    kept = h.new_empty(1, h.shape[1], 1).bernoulli_(1 - FORGET, generator=rng)
+    return [tuple(tensor * kept for tensor in layer) for layer in state]

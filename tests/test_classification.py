@@ -1,0 +1,202 @@
+"""The classification head: padding takes no part, directions are true, measures are what they say."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from chargen import ChargenError
+from chargen.classification import ClassificationTask, ClassScore, Texts, evaluate
+from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
+from chargen.training import Progress, TrainConfig, train
+
+SHAPES = [
+    (cell, bidirectional, pooling)
+    for cell in ("lstm", "gru", "rnn")
+    for bidirectional in (False, True)
+    for pooling in POOLINGS
+]
+RNG = np.random.default_rng(0)
+TEXTS = [RNG.integers(0, 11, length).astype(np.uint8) for length in (9, 1, 30, 4, 17)]
+
+
+def classifier(cell="lstm", bidirectional=False, pooling="mean", **more):
+    shape = {"num_layers": 2, "hidden_size": 8, "embedding_size": 5, **more}
+    config = ClassifierConfig(
+        11, cell, bidirectional=bidirectional, classes=3, pooling=pooling, **shape
+    )
+    model = Classifier.new(config, seed=0)
+    with torch.no_grad():  # a fresh head says the same of everything
+        for weight in [
+            *model.head.parameters(),
+            *getattr(model, "attention", model.head).parameters(),
+        ]:
+            weight.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
+    return model
+
+
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
+def test_the_number_of_parameters_is_foretold(cell, bidirectional, pooling):
+    model = classifier(cell, bidirectional, pooling)
+    assert model.config.parameters == sum(weight.numel() for weight in model.parameters())
+
+
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
+def test_a_text_is_judged_the_same_alone_and_in_any_batch(cell, bidirectional, pooling):
+    model = classifier(cell, bidirectional, pooling)
+    texts = Texts.of(TEXTS, [0] * 5)
+    together, _ = model(*texts.batch(np.arange(5)))
+    for place in range(5):
+        alone, _ = model(*texts.batch(np.array([place])))
+        assert torch.allclose(alone[0], together[place], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
+def test_what_stands_behind_a_text_changes_nothing_and_gets_no_gradient(cell, bidirectional, pooling):
+    model = classifier(cell, bidirectional, pooling)
+    ids, lengths = Texts.of(TEXTS, [0] * 5).batch(np.arange(5))
+    padding = torch.arange(len(ids))[:, None] >= lengths
+    assert padding.any()
+    logits, _ = model(ids, lengths)
+    other, _ = model(torch.where(padding, 7, ids), lengths)
+    assert torch.equal(logits, other)
+    kept = []
+    model.stack.embedding.register_forward_hook(
+        lambda *call: call[2].retain_grad() or kept.append(call[2])
+    )
+    logits, _ = model(ids, lengths)
+    logits.square().sum().backward()
+    gradient = kept[0].grad.abs().sum(-1)
+    assert (gradient[padding] == 0).all()
+    assert (gradient[~padding] > 0).any()
+
+
+def test_both_directions_are_two_networks_that_meet():
+    """By hand, one layer: the second half is a network that reads the text from its end."""
+    model = classifier(bidirectional=True, pooling="last", num_layers=1)
+    text = torch.from_numpy(TEXTS[0].astype(np.int64))[:, None]
+    lengths = torch.tensor([len(text)])
+    embedded = model.stack.embedding(text)
+    ahead, _ = model.stack.layers[0](embedded)
+    back, _ = model.stack.backward_layers[0](embedded.flip(0))
+    both = torch.cat([ahead, back.flip(0)], -1)
+    both = both / both.square().mean(-1, keepdim=True).add(1e-5).sqrt()
+    ends = torch.cat([both[-1, :, :8], both[0, :, 8:]], -1)
+    assert torch.allclose(model(text, lengths)[0], model.head(ends), atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_poolings_by_hand(pooling):
+    model = classifier(pooling=pooling)
+    ids, lengths = Texts.of(TEXTS, [0] * 5).batch(np.arange(5))
+    _, outputs = model(ids, lengths)
+    for place, length in enumerate(lengths.tolist()):
+        text = outputs[:length, place]
+        expected = {
+            "last": lambda text: text[-1],
+            "mean": lambda text: text.mean(0),
+            "max": lambda text: text.max(0)[0],
+            "attention": lambda text: (model.attention(text).softmax(0) * text).sum(0),
+        }[pooling](text)
+        assert torch.allclose(model.pool(outputs, lengths)[place], expected, atol=1e-6)
+
+
+def test_a_generator_cannot_look_ahead():
+    with pytest.raises(ChargenError, match="cannot look ahead"):
+        LanguageModel.new(ModelConfig(5, bidirectional=True), seed=0)
+
+
+def data(number=120, seed=0):
+    """Which of three letters comes first decides; the rest is noise."""
+    rng = np.random.default_rng(seed)
+    texts = [rng.integers(0, 11, rng.integers(1, 12)).astype(np.uint8) for _ in range(number)]
+    labels = [int(text[0]) % 3 for text in texts]
+    return Texts.of(texts, labels)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_it_learns_what_decides(bidirectional):
+    config = TrainConfig(steps=300, batch=16, learning_rate=0.01)
+    task = ClassificationTask(data(600), data(60, seed=1), ["a", "b", "c"], config)
+    *_, last = train(classifier(bidirectional=bidirectional, pooling="last"), task, config)
+    assert last.finished
+    assert last.score.accuracy > 0.9
+    assert last.score == last.score
+    assert math.isnan(last.val_bits_per_character)
+
+
+def test_every_text_is_read_once_an_epoch_and_lengths_meet_their_like():
+    texts, config = data(100), TrainConfig(steps=1, batch=8)
+    task = ClassificationTask(texts, data(9), ["a", "b", "c"], config)
+    for epoch in (0, 1):
+        batches = task._deal(epoch)
+        assert sorted(np.concatenate(batches)) == list(range(100))
+    assert task.steps_per_epoch == len(batches) == 13
+    lengths = np.arange(1, 401)
+    long = Texts.of([np.zeros(n, np.uint8) for n in lengths], [0] * 400)
+    task = ClassificationTask(long, data(9), ["a", "b"], config)
+    padded = sum(long.lengths[b].max() * len(b) for b in task._deal(0))
+    assert padded < 1.15 * lengths.sum()
+
+
+def test_the_same_seed_learns_the_same():
+    config = TrainConfig(steps=6, batch=8, seed=3)
+
+    def losses():
+        task = ClassificationTask(data(), data(9), ["a", "b", "c"], config)
+        return [step.loss for step in train(classifier(dropout=0.3), task, config)][:-1]
+
+    assert losses() == losses()
+
+
+def test_balance_lets_every_class_weigh_the_same():
+    texts = Texts.of([np.zeros(3, np.uint8)] * 10, [0] * 9 + [1])
+    config = TrainConfig(steps=1, batch=10)
+    model = classifier(dropout=0.0)
+    with torch.no_grad():
+        logits, _ = model(*texts.batch(np.arange(10)))
+        surprise = -logits.log_softmax(-1)[0]
+    model.reader = None
+    now = Progress.begin(model, config)
+    plain = ClassificationTask(texts, texts, ["a", "b", "c"], config).loss(model, now).loss
+    balanced = ClassificationTask(texts, texts, ["a", "b", "c"], config, balance=True)
+    assert plain.item() == pytest.approx((9 * surprise[0] + surprise[1]).item() / 10, rel=1e-5)
+    assert balanced.loss(model, now).loss.item() == pytest.approx(
+        (surprise[0] + surprise[1]).item() / 2, rel=1e-5
+    )
+
+
+def test_one_class_is_nothing_to_tell_apart():
+    with pytest.raises(ChargenError, match="all texts have the label 'a'"):
+        ClassificationTask(data(), data(), ["a"], TrainConfig(steps=1))
+
+
+def test_the_measures_by_hand():
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.1, 0.7, 0.2]])
+    score = ClassScore(probabilities, np.array([0, 1, 1, 2]), ["a", "b", "c"])
+    assert score.accuracy == 0.5
+    assert score.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    assert score.per_class[:, 0].tolist() == [0.5, 0.5, 0]
+    assert score.per_class[:, 1].tolist() == [1, 0.5, 0]
+    assert score.macro_f1 == pytest.approx((2 / 3 + 0.5 + 0) / 3)
+    assert score.nats == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.2]).mean())
+    gaps = [0.1, 0.6, 0.2, 0.7]  # each text has a bin of its own: 0.9, 0.6, 0.8, 0.7
+    assert score.calibration_error == pytest.approx(sum(gaps) / 4)
+
+
+def test_a_label_without_a_class_counts_as_wrong_and_nothing_divides_by_zero():
+    score = ClassScore(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([-1, 0]), ["a", "b"])
+    assert score.accuracy == 0.5
+    assert score.confusion.sum() == 1
+    assert score.nats == 0
+    nothing = ClassScore(np.array([[1.0, 0.0]]), np.array([-1]), ["a", "b"])
+    assert nothing.macro_f1 == 0
+    assert math.isnan(nothing.nats)
+
+
+def test_evaluation_does_not_depend_on_the_order():
+    model, texts = classifier(), data(150)
+    whole = evaluate(model, texts, ["a", "b", "c"]).probabilities
+    places = np.random.default_rng(0).permutation(150)
+    assert np.allclose(evaluate(model, texts, ["a", "b", "c"], places).probabilities, whole[places])
