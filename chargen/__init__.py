@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chargen.errors import ChargenError as ChargenError
+    from chargen.labelled import Labelled as Labelled
     from chargen.run import Run as Run
     from chargen.sampling import Sampler as Sampler
     from chargen.text import Text as Text
+    from chargen.text_classifier import TextClassifier as TextClassifier
     from chargen.text_generator import TextGenerator as TextGenerator
     from chargen.training import TrainConfig as TrainConfig
 
@@ -16,13 +18,24 @@ __version__ = "0.1.0"
 # Torch takes seconds to import: whoever only asks for --help does not wait for it.
 _HOMES = {
     "ChargenError": "chargen.errors",
+    "Labelled": "chargen.labelled",
     "Run": "chargen.run",
     "Sampler": "chargen.sampling",
     "Text": "chargen.text",
+    "TextClassifier": "chargen.text_classifier",
     "TextGenerator": "chargen.text_generator",
     "TrainConfig": "chargen.training",
 }
-__all__ = ["ChargenError", "Run", "Sampler", "Text", "TextGenerator", "TrainConfig"]
+__all__ = [
+    "ChargenError",
+    "Labelled",
+    "Run",
+    "Sampler",
+    "Text",
+    "TextClassifier",
+    "TextGenerator",
+    "TrainConfig",
+]
 
 
 def __getattr__(name: str) -> Any:

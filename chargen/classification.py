@@ -24,6 +24,8 @@ from chargen.tokenizer import Ids
 from chargen.training import Progress, Read, TrainConfig
 
 NOISE = 0.1  # share of the symbols that are hidden while learning, so that no single one decides
+CROPPED = 0.5  # share of the texts of which only a part is shown, so that a part will do later, too
+SHORTEST = 0.3  # such part
 READING = 1.0  # weight of the loss of reading, beside that of judging
 QUICK_IDS = 1 << 19  # scored at each evaluation on the way
 BINS = 10  # of confidence, for the calibration error
@@ -54,12 +56,24 @@ class Texts:
         lengths: npt.NDArray[np.int64] = np.diff(self.ends, prepend=0)
         return lengths
 
-    def batch(self, places: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The texts at these places as ids (T, B), padded with zeros, and their lengths (B,)."""
-        lengths = self.lengths[places]
+    def batch(
+        self, places: npt.NDArray[np.int64], cropping: np.random.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The texts at these places as ids (T, B), padded with zeros, and their lengths (B,).
+
+        With `cropping`, some are cut to a part of themselves; the first id always stays the first.
+        """
+        lengths, skipped = self.lengths[places], np.zeros(len(places), np.int64)
+        begins = self.ends[places] - lengths
+        if cropping is not None:
+            chosen = cropping.random(len(places)) < CROPPED
+            shares = np.where(chosen, cropping.uniform(SHORTEST, 1, len(places)), 1)
+            kept = np.ceil(lengths * shares).astype(np.int64)
+            skipped = (cropping.random(len(places)) * (lengths - kept + 1)).astype(np.int64)
+            lengths = kept
         times = np.arange(lengths.max())[:, None]  # (T, 1)
         inside = times < lengths
-        where = np.where(inside, self.ends[places] - lengths + times, 0)
+        where = np.where(inside, begins + times + skipped * (times > 0), 0)
         ids = np.where(inside, self.ids[where].astype(np.int64), 0)
         return torch.from_numpy(ids), torch.from_numpy(lengths)
 
@@ -171,7 +185,8 @@ class ClassificationTask:
         epoch, number = divmod(now.position, self.steps_per_epoch)
         places = self._deal(epoch)[number]
         device = model.head.weight.device
-        ids, lengths = (tensor.to(device) for tensor in self._training.batch(places))
+        cropping = np.random.default_rng([self._seed, epoch, number])
+        ids, lengths = (tensor.to(device) for tensor in self._training.batch(places, cropping))
         labels = torch.from_numpy(self._training.labels[places]).to(device)
         weights = None if self._weights is None else self._weights.to(device)
         hidden = torch.rand(ids.shape, generator=now.rng, device=device) < NOISE

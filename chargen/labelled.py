@@ -42,7 +42,7 @@ class Labelled:
     @property
     def classes(self) -> list[str]:
         """The distinct labels, sorted; numbers as numbers."""
-        return sorted(set(self.labels), key=lambda label: (not label.isdecimal(), label.zfill(20)))
+        return sorted(set(self.labels), key=_order)
 
     def counts(self) -> dict[str, int]:
         """How many texts each class has, the largest first."""
@@ -116,6 +116,10 @@ def languages() -> Path:
     """The sentences in many languages that come with chargen."""
     here = Path(__file__).parent
     return next(p for p in (here / "data", here.parent / "data") if p.exists()) / "languages.tsv"
+
+
+def _order(label: str) -> tuple[int, str]:
+    return (0, label.zfill(20)) if label.isdecimal() else (1, label)
 
 
 @dataclass
@@ -200,6 +204,8 @@ def _labelled(
             names = [str(name).strip() for name in sound[0]]
             read = [row for row in read if row.cells is not sound[0]]
             notes.append(f"the first row is the header: {', '.join(names)}")
+        elif header is None:
+            notes.append("no header: the first row is a text like the others")
         if len(set(names)) < len(names):
             raise ChargenError(f"{source}: two columns are named {_twice(names)!r}")
     columns: list[Any] = names if kind == "JSON lines" else list(range(width[0][0]))
@@ -245,6 +251,8 @@ def _pair(row: _Row, at: Any, texts: list[Any], width: int, kind: str) -> tuple[
     cells: Any = row.cells
     if missing := [c for c in (at, *texts) if isinstance(cells, dict) and cells.get(c) is None]:
         return nothing, f"no {missing[0]!r}"
+    if nested := [c for c in (at, *texts) if isinstance(cells[c], dict | list)]:
+        return nothing, f"{nested[0]!r} holds no plain value"
     label = str(cells[at]).strip()
     content = " ".join(str(cells[column]).strip() for column in texts).strip()
     if not label:
@@ -257,15 +265,20 @@ def _pair(row: _Row, at: Any, texts: list[Any], width: int, kind: str) -> tuple[
 def _has_header(rows: Sequence[Any], wanted: list[str]) -> bool:
     """Whether the first row names the columns.
 
-    It does when it holds a name that was asked for or is usual for such a column; or when one of its
-    cells is found nowhere else in a column that otherwise repeats itself.
+    It does when it holds a name that was asked for; or usual names for a label and a text; or, in a
+    table of some size, a cell that never comes again in a column where every other value does.
     """
     first = [str(cell).strip().lower() for cell in rows[0]]
     if any(name and not name.isdecimal() and name.lower() in first for name in wanted):
         return True
     if len(set(first)) < len(first) or any(len(cell) > 40 or not cell for cell in first):
         return False
-    return any(cell in LABEL_NAMES for cell in first) and any(cell in TEXT_NAMES for cell in first)
+    if any(cell in LABEL_NAMES for cell in first) and any(cell in TEXT_NAMES for cell in first):
+        return True
+    columns = [Counter(row[place] for row in rows[1:]) for place in range(len(first))]
+    place = min(range(len(first)), key=lambda place: len(columns[place]))
+    often = min(columns[place].values(), default=0) >= 3
+    return len(rows) >= 20 and often and rows[0][place] not in columns[place]
 
 
 def _guess_label(rows: list[_Row], names: list[str], columns: list[Any]) -> Any:

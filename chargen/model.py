@@ -85,7 +85,7 @@ class ClassifierConfig(ModelConfig):
     """The shape of a classifier; raises ChargenError where a value makes no sense."""
 
     classes: int = 2  # C
-    pooling: str = "max"  # last, mean, max or attention: what of a text goes into the head
+    pooling: str = "mean"  # last, mean, max or attention: what of a text goes into the head
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -57,7 +57,7 @@ class TextClassifier:
         embedding_size: int = 64,
         dropout: float = 0.3,
         bidirectional: bool = False,
-        pooling: str = "max",
+        pooling: str = "mean",
         max_length: int = MAX_LENGTH,
         seed: int = 0,
     ) -> TextClassifier:
@@ -84,7 +84,7 @@ class TextClassifier:
         data: Labelled,
         *,
         dropout: float = 0.3,
-        pooling: str = "max",
+        pooling: str = "mean",
         max_length: int = MAX_LENGTH,
         seed: int = 0,
     ) -> TextClassifier:
@@ -216,9 +216,12 @@ class TextClassifier:
                 assert gradient is not None
                 weights = (gradient * embedded[0]).sum(-1)[:, 0]
                 self.model.zero_grad()
-        stream = self.tokenizer.stream()
-        pieces = [stream.push(int(token)) for token in ids]
-        told = [(p, w) for p, w in zip(pieces, weights.tolist(), strict=True) if p]
+        told, stream, held = [], self.tokenizer.stream(), 0.0
+        for token, weight in zip(ids[1:].tolist(), weights[1:].tolist(), strict=True):
+            held += weight  # of the bytes of a character, on the last of them
+            if piece := stream.push(token):
+                told.append((piece, held))
+                held = 0.0
         return next(self._judge([ids])), told
 
     def _judge(self, texts: list[Ids]) -> Iterator[dict[str, float]]:
@@ -228,24 +231,33 @@ class TextClassifier:
             yield {self.classes[place]: float(row[place]) for place in order}
 
     def _texts(self, data: Labelled) -> Texts:
-        places = {name: place for place, name in enumerate(self.classes)}
-        labels = [places.get(label, -1) for label in data.labels]
-        return Texts.of([self._encode(text) for text in data.texts], labels)
+        return encoded(data, self.tokenizer, self.classes, self.record["max_length"])
 
     def _encode(self, text: str) -> Ids:
-        """The beginning of a document, then the text, as far as it is read."""
-        longest: int = self.record["max_length"]
-        # No piece is longer than sixteen characters: the rest of a long text need not be looked at.
-        text = text[: 16 * longest].replace("\r\n", "\n").replace("\r", "\n")
-        try:
-            ids = self.tokenizer.encode(text)
-        except ChargenError:
-            ids = self.tokenizer.encode(self.tokenizer.adapt(text, skip=True)[0])
-        if self.tokenizer.end_id is not None:
-            start = [self.tokenizer.end_id]
-        else:
-            start = self.tokenizer.encode(self.tokenizer.adapt("\n", skip=True)[0]).tolist() or [0]
-        return np.concatenate([np.array(start, self.tokenizer.dtype), ids])[:longest]
+        return _encode(text, self.tokenizer, self.record["max_length"])
+
+
+def encoded(
+    data: Labelled, tokenizer: Tokenizer, classes: list[str], longest: int = MAX_LENGTH
+) -> Texts:
+    """Texts as ids, each behind the beginning of a document, as far as they are read."""
+    places = {name: place for place, name in enumerate(classes)}
+    labels = [places.get(label, -1) for label in data.labels]
+    return Texts.of([_encode(text, tokenizer, longest) for text in data.texts], labels)
+
+
+def _encode(text: str, tokenizer: Tokenizer, longest: int) -> Ids:
+    # No piece is longer than sixteen characters: the rest of a long text need not be looked at.
+    text = text[: 16 * longest].replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        ids = tokenizer.encode(text)
+    except ChargenError:
+        ids = tokenizer.encode(tokenizer.adapt(text, skip=True)[0])
+    if tokenizer.end_id is not None:
+        start = [tokenizer.end_id]
+    else:
+        start = tokenizer.encode(tokenizer.adapt("\n", skip=True)[0]).tolist() or [0]
+    return np.concatenate([np.array(start, tokenizer.dtype), ids])[:longest]
 
 
 def _scores(step: Step) -> dict[str, Any]:

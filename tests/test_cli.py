@@ -12,7 +12,7 @@ import pytest
 
 from chargen.cli import main
 
-COMMANDS = ["train", "sample", "eval", "info"]
+COMMANDS = ["train", "sample", "eval", "info", "classify", "fetch"]
 QUICK = ["--steps", "3", "--hidden", "16", "--batch", "4", "--window", "16"]
 
 

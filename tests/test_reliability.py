@@ -41,8 +41,6 @@ WAITING = {
     "writing by a pattern (no --regex)": [39, 40],
     "the web page": [*range(71, 80)],
     "a server with OpenAI's interface (not planned)": [80],
-    "the classifier": [81],
-    "downloads": [82],
     "training in several processes (not planned)": [83, 84],
 }
 
@@ -842,6 +840,39 @@ def test_json_is_one_object(run, files):
     _, out, _ = run("train", "verse.txt", *QUICK, "--json")
     assert out.count("\n") == 1
     json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+# Labelled texts and downloads -------------------------------------------------------------------
+
+
+TABLE[82] = "no network, a wrong sum, a break, a redirect, too much: test_fetching.py"
+
+
+@row(81, what="labelled texts that are not as they should be: E1 with the line")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("red,a b\n,c\nred,d\nblue,e\n", "line 2: the label is empty"),
+        ("red,a\nred,b\nred,c\nred,d\n", "all texts have the label 'red'"),
+        ("label,text,text\na,b,c\nd,e,f\n", "two columns are named 'text'"),
+        ('red,"a\nblue,b\nred,c\n', "line 1: bad quoting"),
+        ("red,a\nblue,\nred,c\n", "line 2: the text is empty"),
+    ],
+)
+def test_bad_tables(run, files, tmp_path, content, words):
+    plain(*run("classify", "train", files("bad.csv", content), "--steps", 1), 1, words)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@row(81, what="a label that only the test has, one character, a megabyte: measured, defined")
+def test_strange_tables(run, files):
+    files("train.csv", "red,a\nblue,b\n" * 20 + f"red,{'a' * 1_000_000}\n")
+    assert run("classify", "train", "train.csv", "--steps", 2, "--hidden", 8)[0] == 0
+    files("test.csv", f"red,a\ngreen,b\nblue,{'b ' * 500_000}\n")
+    status, out, err = run("classify", "eval", "test.csv", "--json")
+    assert status == 0
+    assert "the classifier has no class 'green': 1 texts count as wrong" in err
+    assert json.loads(out, parse_constant=lambda name: pytest.fail(name))["accuracy"] <= 2 / 3
 
 
 # Any bytes --------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ _COMMANDS = {  # name: (module, function)
     "eval": ("chargen.cli.evaluate", "evaluate"),
     "info": ("chargen.cli.info", "info"),
     "classify": ("chargen.cli.classify", "classify"),
+    "fetch": ("chargen.cli.fetch", "fetch"),
 }
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BUILTIN_MINUTES, MINUTES = 0.6, 5.0
 MOST_CLASSES_SHOWN = 30
+# What a generator settles for the classifier that begins with it.
+_SETTLED = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embedding", "bidirectional")
 
 
 @click.group(short_help="Learn which class a text belongs to.")
@@ -66,6 +68,12 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What is learned with, the same for every command that trains."""
     for option in (
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            default="auto",
+            help="Where to train.",
+        ),
         click.option(
             "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness."
         ),
@@ -172,7 +180,8 @@ def train(
         texts = _read(data, options)
         apart = _read(val, options) if val else None
         say(_describe(texts))
-        reader = _new(texts, generator, context, options)
+        given = [name for name in options if _was_given(context, name)]
+        reader = _new(texts, generator, given, options)
         config = reader.model.config
         both = "bidirectional " if config.bidirectional else ""
         say(
@@ -295,6 +304,164 @@ def evaluate(data: str, model: str | None, as_json: bool, **options: Any) -> Non
     )
 
 
+class Several(click.ParamType):  # type: ignore[type-arg]
+    """Values separated by commas, each one of a kind."""
+
+    name = "list"
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, list):
+            return value
+        return [self._kind.convert(part.strip(), param, ctx) for part in value.split(",")]
+
+
+@classify.command(short_help="Compare cells, depths and directions.")
+@click.argument("data", required=False, type=Source())
+@click.option(
+    "--cells",
+    type=Several(click.Choice(["rnn", "gru", "lstm"])),
+    default="rnn,gru,lstm",
+    help="Which.",
+)
+@click.option(
+    "--bidirectional", type=click.Choice(["no", "yes", "both"]), default="both", help="Directions."
+)
+@click.option("--layers", type=Several(click.IntRange(1, 100)), default="1,2", help="Depths.")
+@click.option("--minutes", type=Number(min=0, min_open=True), default=0.5, help="For each of them.")
+@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to measure by.")
+@shape_options
+@data_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def compare(
+    data: str | None,
+    cells: list[str],
+    bidirectional: str,
+    layers: list[int],
+    minutes: float,
+    val: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Trains each shape on the same texts for the same time, and prints what came out as a table.
+
+    Those that read in one direction also learn to read while they learn to judge; a bidirectional one
+    sees each next character beforehand, so it learns to judge alone.
+
+    \b
+      chargen classify compare
+      chargen classify compare ag_news.csv --cells rnn,lstm --layers 2 --minutes 2
+
+    With --json: minutes, rows; each has cell, layers, bidirectional, parameters,
+    characters_per_second, steps, accuracy, macro_f1.
+    """
+    texts = _read(data, options)
+    apart = _read(val, options) if val else None
+    say(_describe(texts))
+    directions = {"no": [False], "yes": [True], "both": [False, True]}[bidirectional]
+    rows: list[dict[str, Any]] = []
+    for cell in cells:
+        for depth in layers:
+            for both in directions:
+                name = f"{'bidirectional ' if both else ''}{cell} {depth} × {options['hidden']}"
+                shape = {"cell": cell, "layers": depth, "bidirectional": both}
+                reader = _new(texts, None, [], options | shape)
+                steps = _train(reader, texts, apart, {"minutes": minutes}, options)
+                last = watch(steps, _line, lambda step: "; nothing was kept")
+                say(f"{name}: accuracy {last.score.accuracy:.1%}")
+                rows.append(
+                    {
+                        "cell": cell,
+                        "layers": depth,
+                        "bidirectional": both,
+                        "parameters": reader.model.config.parameters,
+                        "characters_per_second": round(last.characters_per_second),
+                        "steps": last.number,
+                        "accuracy": last.score.accuracy,
+                        "macro_f1": last.score.macro_f1,
+                    }
+                )
+    if as_json:
+        click.echo(json.dumps({"minutes": minutes, "rows": rows}, allow_nan=False))
+        return
+    click.echo("cell  layers  directions  parameters  characters/s  accuracy  macro-F1")
+    for row in rows:
+        ways = "both" if row["bidirectional"] else "forward"
+        click.echo(
+            f"{row['cell']:4}  {row['layers']:6}  {ways:10}  {row['parameters']:10,}  "
+            f"{row['characters_per_second']:12,}  {row['accuracy']:8.1%}  {row['macro_f1']:8.3f}"
+        )
+
+
+@classify.command(short_help="What the state of a generator knows.")
+@click.argument("data", required=False, type=Source())
+@click.option("-m", "--model", metavar="DIR", help="The generator.  [default: the newest]")
+@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to measure by.")
+@click.option(
+    "--val-fraction", type=Number(min=0, max=0.9, min_open=True), default=0.1, help="Kept apart."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of what is kept apart.")
+@data_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def probe(
+    data: str | None,
+    model: str | None,
+    val: str | None,
+    val_fraction: float,
+    seed: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Asks the frozen final state of a generator for labels that it was never told.
+
+    A linear probe learns from all components of the state; and the one that tells the classes apart
+    best alone is named.
+
+    \b
+      chargen classify probe reviews.csv -m checkpoints/reviews
+
+    With --json: accuracy, macro_f1, largest_class, component (layer, kind, place,
+    accuracy, means).
+    """
+    from chargen.cli import load_model
+    from chargen.probe import probe as ask
+    from chargen.text_classifier import encoded
+
+    texts = _read(data, options)
+    writer = load_model(model)
+    first, second = texts.split(val_fraction, seed) if val is None else (texts, _read(val, options))
+    classes = first.classes
+    parts = [encoded(part, writer.tokenizer, classes) for part in (first, second)]
+    score, alone = ask(writer.model, parts[0], parts[1], classes)
+    largest = max(first.counts().values()) / len(first)
+    if as_json:
+        component = {
+            "layer": alone.layer,
+            "kind": alone.kind,
+            "place": alone.place,
+            "accuracy": alone.score.accuracy,
+            "means": dict(zip(classes, alone.means, strict=True)),
+        }
+        record = {
+            "accuracy": score.accuracy,
+            "macro_f1": score.macro_f1,
+            "largest_class": largest,
+            "component": component,
+        }
+        click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        return
+    order = sorted(zip(alone.means, classes, strict=True))
+    click.echo(
+        f"all of the state    accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f} "
+        f"(always the largest class: {largest:.1%})\n"
+        f"one component       {alone.kind} {alone.place} of layer {alone.layer}: accuracy "
+        f"{alone.score.accuracy:.1%}; it is lowest at {order[0][1]} ({order[0][0]:+.2f}) and "
+        f"highest at {order[-1][1]} ({order[-1][0]:+.2f} standard deviations)"
+    )
+
+
 def _read(source: str | None, options: dict[str, Any]) -> Labelled:
     from chargen.labelled import Labelled, languages
 
@@ -325,14 +492,17 @@ def _describe(data: Labelled) -> str:
 
 
 def _new(
-    data: Labelled, generator: str | None, context: click.Context, options: dict[str, Any]
+    data: Labelled, generator: str | None, given: list[str], options: dict[str, Any]
 ) -> TextClassifier:
+    """A fresh one, or one that begins with a generator, of which `given` names what it settles."""
+    from chargen.sizing import find_device
     from chargen.text_classifier import TextClassifier
     from chargen.text_generator import TextGenerator
 
+    place = find_device(options["device"])
     same = {name: options[name] for name in ("dropout", "pooling", "max_length", "seed")}
     if generator is None:
-        return TextClassifier.new(
+        reader = TextClassifier.new(
             data,
             tokenizer=options["tokenizer"],
             vocab_size=options["vocab_size"],
@@ -343,13 +513,21 @@ def _new(
             bidirectional=options["bidirectional"],
             **same,
         )
-    for name in ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embedding", "bidirectional"):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        reader.model.to(place)
+        return reader
+    for name in _SETTLED:
+        if name in given:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} comes from the generator of --from; leave it out"
             )
-    return TextClassifier.from_generator(TextGenerator.load(generator), data, **same)
+    reader = TextClassifier.from_generator(TextGenerator.load(generator), data, **same)
+    reader.model.to(place)
+    return reader
+
+
+def _was_given(context: click.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _train(

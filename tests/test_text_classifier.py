@@ -1,0 +1,291 @@
+"""What a user holds to sort texts with, in Python and by the command."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from chargen import ChargenError, Labelled, TextClassifier, TextGenerator
+from chargen.probe import final_states, probe
+from chargen.text_classifier import encoded
+
+QUICK = ["--steps", 3, "--hidden", 8]
+
+
+@pytest.fixture(scope="session")
+def moods():
+    """Two kinds of sentences that differ by one word."""
+    rng = np.random.default_rng(0)
+    nouns, ends = ["sea", "bird", "heart", "town"], ["today", "again", "now", "here"]
+    texts, labels = [], []
+    for number in range(240):
+        word, label = [("good", "glad"), ("bad", "sad")][number % 2]
+        texts.append(f"the {rng.choice(nouns)} was {word} {rng.choice(ends)} {rng.integers(100)}")
+        labels.append(label)
+    return Labelled(texts, labels, "moods")
+
+
+@pytest.fixture(scope="session")
+def reader(moods):
+    reader = TextClassifier.new(moods, hidden_size=24, embedding_size=16, dropout=0.1)
+    for _ in reader.train(moods, steps=150, seed=0):
+        pass
+    return reader
+
+
+def test_it_learns_and_says_the_likeliest_class_first(reader):
+    found = reader.predict("the lake was bad today 12")
+    assert list(found) == ["sad", "glad"]
+    assert sum(found.values()) == pytest.approx(1)
+    assert found["sad"] > 0.8
+    assert reader.record["scores"]["accuracy"] > 0.9
+
+
+def test_several_texts_are_judged_as_each_alone(reader, moods):
+    several = list(reader.predict_many(moods.texts[:70]))
+    for text, found in zip(moods.texts[:70], several, strict=True):
+        assert found == pytest.approx(reader.predict(text), abs=1e-5)
+
+
+def test_an_empty_text_an_unknown_character_and_a_megabyte_are_judged(reader):
+    for text in ("", "日本", "the sea\r\nwas good", "bad " * 250_000):
+        assert sum(reader.predict(text).values()) == pytest.approx(1)
+
+
+def test_a_saved_classifier_judges_as_before(reader, moods, tmp_path):
+    reader.save(tmp_path / "moods")
+    again = TextClassifier.load(tmp_path / "moods")
+    assert again.classes == ["glad", "sad"]
+    assert again.predict(moods.texts[0]) == reader.predict(moods.texts[0])
+    assert again.record["scores"] == reader.record["scores"]
+
+
+def test_generators_and_classifiers_are_not_taken_for_each_other(reader, poet, tmp_path):
+    reader.save(tmp_path / "moods")
+    poet.save(tmp_path / "poet")
+    with pytest.raises(ChargenError, match="holds a 'classifier', not a 'language-model'"):
+        TextGenerator.load(tmp_path / "moods")
+    with pytest.raises(ChargenError, match="holds a 'language-model', not a 'classifier'"):
+        TextClassifier.load(tmp_path / "poet")
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"classes": ["one"]},
+        {"classes": ["one", "one"]},
+        {"classes": 7},
+        {"classes": [1, 2]},
+        {"max_length": 0},
+        {"max_length": "long"},
+    ],
+)
+def test_a_classifier_that_lies_is_refused(reader, tmp_path, sign, lie):
+    reader.save(tmp_path / "moods")
+    path = tmp_path / "moods" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | lie))
+    sign(tmp_path / "moods")
+    with pytest.raises(ChargenError, match="is damaged"):
+        TextClassifier.load(tmp_path / "moods")
+
+
+def test_measuring_knows_labels_that_are_no_classes(reader, moods):
+    strange = Labelled(moods.texts[:4], ["glad", "sad", "bored", "glad"], "strange")
+    score = reader.evaluate(strange)
+    assert score.labels.tolist() == [0, 1, -1, 0]
+    assert score.accuracy <= 0.75
+
+
+def test_training_on_a_class_that_is_not_there_is_an_error(reader, moods):
+    with pytest.raises(ChargenError, match="no class 'bored'"):
+        reader.train(Labelled(["x"] * 9, ["bored"] * 9, "new"), steps=1)
+
+
+def test_a_classifier_begins_with_what_a_generator_has_learned(moods, verse):
+    writer = TextGenerator.new(verse + "".join(moods.texts), hidden_size=16)
+    reader = TextClassifier.from_generator(writer, moods)
+    assert reader.tokenizer is writer.tokenizer
+    for (name, a), (_, b) in zip(
+        writer.model.stack.named_parameters(), reader.model.stack.named_parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    assert torch.equal(reader.model.reader.weight, writer.model.head.weight)
+    before = [weight.clone() for weight in reader.model.stack.parameters()]
+    moved = {}
+    for share in (1.0, 0.1):
+        reader = TextClassifier.from_generator(writer, moods)
+        reader._stack_share = share
+        next(reader.train(moods, steps=50))
+        moved[share] = sum(
+            float((a - b).detach().abs().sum())
+            for a, b in zip(before, reader.model.stack.parameters(), strict=True)
+        )
+    assert moved[0.1] == pytest.approx(moved[1.0] / 10, rel=0.1)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_an_explanation_has_a_weight_for_every_character(moods, pooling):
+    reader = TextClassifier.new(moods, hidden_size=24, embedding_size=16, pooling=pooling, dropout=0.1)
+    for _ in reader.train(moods, steps=150):
+        pass
+    text = "the sea was bad again 7"
+    found, weights = reader.explain(text)
+    assert found == pytest.approx(reader.predict(text))
+    assert "".join(piece for piece, _ in weights) == text
+    if pooling == "attention":
+        assert 0 < sum(weight for _, weight in weights) <= 1 + 1e-6
+    else:
+        told = [weight for _, weight in weights]
+        assert max(told[12:15]) == max(told)  # of "bad"
+
+
+def test_the_probe_finds_what_the_state_knows(moods):
+    """One component of a state that was put there by hand says it all."""
+    writer = TextGenerator.new("".join(moods.texts), hidden_size=8, num_layers=2)
+    training, validation = moods.split(0.2, seed=0)
+    parts = [encoded(part, writer.tokenizer, moods.classes) for part in (training, validation)]
+    states = final_states(writer.model, parts[0])
+    assert states.shape == (len(training), 2 * 2 * 8)
+    ids = torch.from_numpy(parts[0].ids[: parts[0].ends[0]].astype(np.int64))[:, None]
+    _, state = writer.model.stack(ids, writer.model.initial_state(1))
+    by_hand = torch.cat([part[0, 0] for layer in state for part in layer])
+    assert np.allclose(states[0], by_hand.detach().numpy(), atol=1e-6)
+    score, alone = probe(writer.model, *parts, moods.classes)
+    assert score.accuracy >= 0.5
+    assert 1 <= alone.layer <= 2
+    assert alone.kind in ("hidden", "cell")
+    assert 0 <= alone.place < 8
+    assert len(alone.means) == 2
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path, moods):
+    rows = [f"{label}\t{text}" for label, text in zip(moods.labels, moods.texts, strict=True)]
+    (tmp_path / "moods.tsv").write_text("mood\ttext\n" + "\n".join(rows) + "\n")
+    return "moods.tsv"
+
+
+def test_train_predict_and_eval_by_the_command(run, table):
+    status, out, err = run("classify", "train", table, "--header", *QUICK[2:], "--steps", 60, "--json")
+    assert status == 0, err
+    record = json.loads(out)
+    assert record["checkpoint"] == "checkpoints/moods"
+    assert {"accuracy", "macro_f1", "calibration_error", "classes", "confusion"} <= set(record)
+    assert record["classes"] == ["glad", "sad"]
+    assert "note: the first row is the header: mood, text" in err
+    assert "240 texts in 2 classes" in err
+
+    status, out, err = run("classify", "predict", "the sea was bad", "the sea was good")
+    assert status == 0, err
+    assert len(out.splitlines()) == 2
+    assert "model: checkpoints/moods" in err
+    _, piped, _ = run("classify", "predict", stdin="the sea was bad\nthe sea was good\n")
+    assert piped == out
+    _, out, _ = run("classify", "predict", "--json", "--explain", "the sea was bad")
+    (found,) = json.loads(out)["texts"]
+    assert found["text"] == "the sea was bad"
+    assert set(found["classes"]) == {"glad", "sad"}
+    assert len(found["weights"]) == len("the sea was bad")
+    status, out, _ = run("classify", "predict", "--explain", "the sea was bad")
+    assert len(out.splitlines()) == 3
+
+    status, out, _ = run("classify", "eval", table, "--header", "--json")
+    assert status == 0
+    assert np.sum(json.loads(out)["confusion"]) == 240
+    status, out, _ = run("classify", "eval", table, "--header")
+    assert "accuracy" in out
+    assert "taken for" in out
+    # Neither kind of model is taken for the other.
+    assert "starter model" in run("sample", "-n", 3)[2]
+
+
+def test_without_data_languages_are_learned(run):
+    status, _, err = run("classify", "train", *QUICK)
+    assert status == 0
+    assert "tell languages apart" in err
+    assert "16 classes" in err
+    assert run("classify", "predict", "où est la gare ?")[0] == 0
+
+
+def test_from_a_generator_by_the_command(run, table, poet, tmp_path):
+    poet.save(tmp_path / "poet")
+    train = ["classify", "train", table, "--header", "--from", "poet", "--steps", 2]
+    assert run(*train)[0] == 0
+    status, _, err = run(*train, "--hidden", 8, "-o", "other")
+    assert status == 2
+    assert "--hidden comes from the generator" in err
+
+
+def test_compare_and_probe_by_the_command(run, table, poet, tmp_path):
+    compare = ["classify", "compare", table, "--header", "--hidden", 8, "--minutes", 0.005]
+    status, out, err = run(*compare, "--cells", "rnn,lstm", "--layers", "1", "--json")
+    assert status == 0, err
+    rows = json.loads(out)["rows"]
+    assert [(row["cell"], row["bidirectional"]) for row in rows] == [
+        *(("rnn", False), ("rnn", True)),
+        *(("lstm", False), ("lstm", True)),
+    ]
+    assert run(*compare, "--cells", "rnn,xyz")[0] == 2
+    poet.save(tmp_path / "poet")
+    status, out, _ = run("classify", "probe", table, "--header", "-m", "poet")
+    assert status == 0
+    assert "one component" in out
+    status, out, _ = run("classify", "probe", table, "--header", "-m", "poet", "--json")
+    assert set(json.loads(out)) == {"accuracy", "macro_f1", "largest_class", "component"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train", "nowhere.csv"], 2, "no file or folder"),
+        (["train", "one.csv"], 1, "all texts have the label 'a'"),
+        (["train", "bad.csv"], 1, "line 3: the label is empty"),
+        (
+            ["train", "moods.tsv", "--label", "x", "--header"],
+            1,
+            "no column 'x'; there are: mood, text",
+        ),
+        (["train", "moods.tsv", "--epochs", "1", "--steps", "1"], 2, "one budget"),
+        (["train", "moods.tsv", "--pooling", "best"], 2, "pooling"),
+        (["train", "moods.tsv", "--from", "nowhere"], 1, "no model in nowhere"),
+        (["predict", "text"], 1, "no classifier under ./checkpoints; make one with: chargen classify"),
+        (["predict", "-m", "nowhere", "text"], 1, "no model in nowhere"),
+        (["eval"], 2, "DATA"),
+        (["eval", "moods.tsv"], 1, "no classifier under"),
+        (["dance"], 2, "dance"),
+    ],
+)
+def test_what_a_person_gets_wrong_is_one_plain_message(
+    run, table, tmp_path, arguments, status, message
+):
+    (tmp_path / "one.csv").write_text("a,x\n" * 9)
+    (tmp_path / "bad.csv").write_text("a,x\nb,y\n,z\na,w\n")
+    found, out, err = run("classify", *arguments)
+    assert found == status
+    assert message in err
+    assert out == ""
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_classes_of_very_different_size_and_with_one_example(run, tmp_path):
+    rows = ["Greek\tPapas"] + ["Irish\tO'Neill"] * 5 + [f"Russian\tIvanov{i}" for i in range(200)]
+    (tmp_path / "names.tsv").write_text("\n".join(rows))
+    train = ["classify", "train", "names.tsv", "--no-header", "--balance", *QUICK, "--json"]
+    status, out, err = run(*train)
+    assert status == 0, err
+    record = json.loads(out)
+    assert record["classes"] == ["Greek", "Irish", "Russian"]
+    assert 0 <= record["macro_f1"] <= 1
+
+
+def test_thousands_of_classes(run, tmp_path):
+    rows = [f"c{i % 5000}\ttext number {i}" for i in range(10_000)]
+    (tmp_path / "many.tsv").write_text("\n".join(rows))
+    status, _, err = run("classify", "train", "many.tsv", *QUICK)
+    assert status == 0, err
+    assert "5,000 classes" in err
+    assert "classes that do better" in err
