@@ -23,13 +23,22 @@ from chargen.model import Classifier
 from chargen.tokenizer import Ids
 from chargen.training import Progress, Read, TrainConfig
 
-NOISE = 0.1  # share of the symbols that are hidden while learning, so that no single one decides
-CROPPED = 0.5  # share of the texts of which only a part is shown, so that a part will do later, too
-SHORTEST = 0.3  # such part
-READING = 1.0  # weight of the loss of reading, beside that of judging
+SHORTEST = 0.3  # part of a text that is shown where it is cropped
 QUICK_IDS = 1 << 19  # scored at each evaluation on the way
 BINS = 10  # of confidence, for the calibration error
 _JITTER = 16  # ids; texts that differ by less than that meet in any order
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How texts are shown while learning."""
+
+    reading: float = 1.0  # weight of the loss of reading, beside that of judging
+    noise: float = 0.1  # share of the symbols that are hidden, so that no single one decides
+    cropped: float = 0.5  # share of the texts shown in part only, so that a part will do later, too
+
+
+PRACTISED = Habits(reading=0.2, noise=0.05, cropped=0.0)  # of a stack that can read already
 
 
 @dataclass(frozen=True)
@@ -57,19 +66,22 @@ class Texts:
         return lengths
 
     def batch(
-        self, places: npt.NDArray[np.int64], cropping: np.random.Generator | None = None
+        self,
+        places: npt.NDArray[np.int64],
+        cropped: float = 0.0,
+        rng: np.random.Generator | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The texts at these places as ids (T, B), padded with zeros, and their lengths (B,).
 
-        With `cropping`, some are cut to a part of themselves; the first id always stays the first.
+        A share of them is `cropped` to a part of itself; the first id always stays the first.
         """
         lengths, skipped = self.lengths[places], np.zeros(len(places), np.int64)
         begins = self.ends[places] - lengths
-        if cropping is not None:
-            chosen = cropping.random(len(places)) < CROPPED
-            shares = np.where(chosen, cropping.uniform(SHORTEST, 1, len(places)), 1)
+        if rng is not None:
+            chosen = rng.random(len(places)) < cropped
+            shares = np.where(chosen, rng.uniform(SHORTEST, 1, len(places)), 1)
             kept = np.ceil(lengths * shares).astype(np.int64)
-            skipped = (cropping.random(len(places)) * (lengths - kept + 1)).astype(np.int64)
+            skipped = (rng.random(len(places)) * (lengths - kept + 1)).astype(np.int64)
             lengths = kept
         times = np.arange(lengths.max())[:, None]  # (T, 1)
         inside = times < lengths
@@ -163,6 +175,7 @@ class ClassificationTask:
         *,
         characters_per_id: float = 1.0,
         balance: bool = False,
+        habits: Habits | None = None,
     ) -> None:
         if len(classes) < 2:
             raise ChargenError(
@@ -170,13 +183,14 @@ class ClassificationTask:
                 "at least two classes are needed"
             )
         self._training, self._validation, self._classes = training, validation, classes
+        self._habits = habits or Habits()
         self._batch, self._seed = config.batch, config.seed
         self._dealt: tuple[int, list[npt.NDArray[np.int64]]] | None = None
         self._weights = _weights(training.labels, len(classes)) if balance else None
         self.steps_per_epoch = -(-len(training) // config.batch)
         self.ids_per_step = len(training.ids) / self.steps_per_epoch
         self.characters_per_id = characters_per_id
-        self.blind = math.log(len(classes)) + READING * math.log(256)
+        self.blind = math.log(len(classes)) + self._habits.reading * math.log(256)
         self.final_ids = len(validation.ids)
         self.quick_ids = min(self.final_ids, QUICK_IDS)
 
@@ -185,18 +199,19 @@ class ClassificationTask:
         epoch, number = divmod(now.position, self.steps_per_epoch)
         places = self._deal(epoch)[number]
         device = model.head.weight.device
-        cropping = np.random.default_rng([self._seed, epoch, number])
-        ids, lengths = (tensor.to(device) for tensor in self._training.batch(places, cropping))
+        habits, rng = self._habits, np.random.default_rng([self._seed, epoch, number])
+        batch = self._training.batch(places, habits.cropped, rng)
+        ids, lengths = (tensor.to(device) for tensor in batch)
         labels = torch.from_numpy(self._training.labels[places]).to(device)
         weights = None if self._weights is None else self._weights.to(device)
-        hidden = torch.rand(ids.shape, generator=now.rng, device=device) < NOISE
+        hidden = torch.rand(ids.shape, generator=now.rng, device=device) < habits.noise
         logits, outputs = model(ids.where(~hidden, ids[:1]), lengths, dropout=now.rng)
         loss = F.cross_entropy(logits.float(), labels, weight=weights)
         if model.reader is not None:
             inside = model.inside(outputs, lengths)[1:]  # (T - 1, B) where there is a next symbol
             if inside.any():
                 symbols = model.reader(outputs[:-1][inside])
-                loss = loss + READING * F.cross_entropy(symbols.float(), ids[1:][inside])
+                loss = loss + habits.reading * F.cross_entropy(symbols.float(), ids[1:][inside])
         return Read(loss, [], 1, int(lengths.sum()))
 
     def score(self, model: Classifier, ids: int, quick: bool) -> ClassScore:

@@ -12,7 +12,14 @@ import numpy.typing as npt
 import torch
 
 from chargen import checkpoint
-from chargen.classification import ClassificationTask, ClassScore, Texts, evaluate
+from chargen.classification import (
+    PRACTISED,
+    ClassificationTask,
+    ClassScore,
+    Habits,
+    Texts,
+    evaluate,
+)
 from chargen.errors import ChargenError
 from chargen.labelled import Labelled
 from chargen.model import Classifier, ClassifierConfig
@@ -20,10 +27,9 @@ from chargen.text_generator import TextGenerator
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
 from chargen.training import Progress, Step, TrainConfig, train
 
-BATCH = 32  # texts
+BATCH = 16  # texts
 LEARNING_RATE = 4e-3
 MAX_LENGTH = 1000  # ids of a text that are read
-STACK_SHARE = 0.3  # of the learning rate, for a stack that comes from a generator
 
 
 class TextClassifier:
@@ -42,7 +48,7 @@ class TextClassifier:
         self.tokenizer = tokenizer
         self.classes = classes
         self.record = record  # data, training and scores, as in config.json
-        self._stack_share = 1.0
+        self._habits = Habits()
 
     @classmethod
     def new(
@@ -90,8 +96,7 @@ class TextClassifier:
     ) -> TextClassifier:
         """A classifier that can read already: tokenizer, stack and reader are a generator's.
 
-        In training, the stack then learns with a share of the rate, so as not to forget (Howard and
-        Ruder 2018).
+        In training, reading then weighs less beside judging (Howard and Ruder 2018 begin so, too).
         """
         shape = asdict(writer.model.config) | {"dropout": dropout}
         config = ClassifierConfig(**shape, classes=max(2, len(data.classes)), pooling=pooling)
@@ -100,7 +105,7 @@ class TextClassifier:
         assert model.reader is not None
         model.reader.load_state_dict(writer.model.head.state_dict())
         reader = cls(model, writer.tokenizer, data.classes, {"max_length": max_length})
-        reader._stack_share = STACK_SHARE
+        reader._habits = PRACTISED
         return reader
 
     @classmethod
@@ -133,12 +138,14 @@ class TextClassifier:
         batch: int = BATCH,
         learning_rate: float = LEARNING_RATE,
         balance: bool = False,
+        stack_share: float = 1.0,
         seed: int = 0,
     ) -> Iterator[Step]:
         """Trains step by step, five minutes where no budget is given; see `training.train`.
 
         Without `validation`, a share of every class is kept apart to measure by. With `balance`, a
-        class of few texts weighs as much as one of many.
+        class of few texts weighs as much as one of many. `stack_share` of the learning rate is for
+        the stack, less than 1 where it has learned before and should change slowly.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
@@ -157,10 +164,11 @@ class TextClassifier:
             config,
             characters_per_id=characters,
             balance=balance,
+            habits=self._habits,
         )
         self.record["corpus"] = {"name": data.name, "sha256": data.sha256, "texts": len(data)}
-        self.record["training"] = asdict(config) | {"balance": balance, "reading": True}
-        progress = Progress.begin(self.model, config, self._stack_share)
+        self.record["training"] = asdict(config) | asdict(self._habits) | {"balance": balance}
+        progress = Progress.begin(self.model, config, stack_share)
         return self._steps(task, config, progress)
 
     def _steps(self, task: ClassificationTask, config: TrainConfig, now: Progress) -> Iterator[Step]:

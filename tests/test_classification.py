@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chargen import ChargenError
-from chargen.classification import ClassificationTask, ClassScore, Texts, evaluate
+from chargen.classification import ClassificationTask, ClassScore, Habits, Texts, evaluate
 from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
 from chargen.training import Progress, TrainConfig, train
 
@@ -140,6 +140,19 @@ def test_every_text_is_read_once_an_epoch_and_lengths_meet_their_like():
     assert padded < 1.15 * lengths.sum()
 
 
+def test_a_cropped_text_is_a_part_of_itself_behind_its_first_id():
+    texts = Texts.of([np.array([99, *range(20)], np.uint8)] * 200, [0] * 200)
+    ids, lengths = texts.batch(np.arange(200), 0.5, np.random.default_rng(0))
+    whole = int((lengths == 21).sum())
+    assert 70 < whole < 130
+    assert lengths.min() >= 7
+    for place, length in enumerate(lengths.tolist()):
+        first, *rest = ids[:length, place].tolist()
+        assert first == 99
+        assert rest == list(range(rest[0], rest[0] + len(rest)))
+    assert len({int(ids[1, place]) for place in range(200)}) > 5
+
+
 def test_the_same_seed_learns_the_same():
     config = TrainConfig(steps=6, batch=8, seed=3)
 
@@ -150,8 +163,7 @@ def test_the_same_seed_learns_the_same():
     assert losses() == losses()
 
 
-def test_balance_lets_every_class_weigh_the_same(monkeypatch):
-    monkeypatch.setattr("chargen.classification.CROPPED", 0)
+def test_balance_lets_every_class_weigh_the_same():
     texts = Texts.of([np.zeros(3, np.uint8)] * 10, [0] * 9 + [1])
     config = TrainConfig(steps=1, batch=10)
     model = classifier(dropout=0.0)
@@ -160,8 +172,10 @@ def test_balance_lets_every_class_weigh_the_same(monkeypatch):
         surprise = -logits.log_softmax(-1)[0]
     model.reader = None
     now = Progress.begin(model, config)
-    plain = ClassificationTask(texts, texts, ["a", "b", "c"], config).loss(model, now).loss
-    balanced = ClassificationTask(texts, texts, ["a", "b", "c"], config, balance=True)
+    given = (texts, texts, ["a", "b", "c"], config)
+    whole = Habits(cropped=0.0)
+    plain = ClassificationTask(*given, habits=whole).loss(model, now).loss
+    balanced = ClassificationTask(*given, balance=True, habits=whole)
     assert plain.item() == pytest.approx((9 * surprise[0] + surprise[1]).item() / 10, rel=1e-5)
     assert balanced.loss(model, now).loss.item() == pytest.approx(
         (surprise[0] + surprise[1]).item() / 2, rel=1e-5

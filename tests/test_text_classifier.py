@@ -115,8 +115,7 @@ def test_a_classifier_begins_with_what_a_generator_has_learned(moods, verse):
     moved = {}
     for share in (1.0, 0.1):
         reader = TextClassifier.from_generator(writer, moods)
-        reader._stack_share = share
-        next(reader.train(moods, steps=50))
+        next(reader.train(moods, steps=50, stack_share=share))
         moved[share] = sum(
             float((a - b).detach().abs().sum())
             for a, b in zip(before, reader.model.stack.parameters(), strict=True)

@@ -78,7 +78,7 @@ def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness."
         ),
         click.option("--lr", type=Number(min=0, min_open=True), default=4e-3, help="At its highest."),
-        click.option("--batch", type=click.IntRange(1), default=32, help="Texts per step."),
+        click.option("--batch", type=click.IntRange(1), default=16, help="Texts per step."),
         click.option(
             "--max-length", type=click.IntRange(1), default=1000, help="Ids of a text that are read."
         ),
@@ -128,6 +128,13 @@ def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "generator",
     metavar="DIR",
     help="Begin with the tokenizer and the stack of a generator that `chargen train` made.",
+)
+@click.option(
+    "--stack-share",
+    type=Number(min=0, max=1, min_open=True),
+    default=1.0,
+    help="Of the learning rate, for the stack; less where it comes from a generator and should change "
+    "slowly.",
 )
 @click.option(
     "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Of the stack."
@@ -545,6 +552,7 @@ def _train(
         batch=options["batch"],
         learning_rate=options["lr"],
         balance=options["balance"],
+        stack_share=options.get("stack_share", 1.0),
         seed=options["seed"],
     )
 
