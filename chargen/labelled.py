@@ -271,10 +271,10 @@ def _has_header(rows: Sequence[Any], wanted: list[str]) -> bool:
     first = [str(cell).strip().lower() for cell in rows[0]]
     if any(name and not name.isdecimal() and name.lower() in first for name in wanted):
         return True
-    if len(set(first)) < len(first) or any(len(cell) > 40 or not cell for cell in first):
-        return False
     if any(cell in LABEL_NAMES for cell in first) and any(cell in TEXT_NAMES for cell in first):
         return True
+    if len(set(first)) < len(first) or any(len(cell) > 40 or not cell for cell in first):
+        return False
     columns = [Counter(row[place] for row in rows[1:]) for place in range(len(first))]
     place = min(range(len(first)), key=lambda place: len(columns[place]))
     often = min(columns[place].values(), default=0) >= 3
