@@ -261,20 +261,13 @@ def _encode(text: str, tokenizer: Tokenizer, longest: int) -> Ids:
         ids = tokenizer.encode(text)
     except ChargenError:
         ids = tokenizer.encode(tokenizer.adapt(text, skip=True)[0])
-    if tokenizer.end_id is not None:
-        start = [tokenizer.end_id]
-    else:
-        start = tokenizer.encode(tokenizer.adapt("\n", skip=True)[0]).tolist() or [0]
-    return np.concatenate([np.array(start, tokenizer.dtype), ids])[:longest]
+    return np.concatenate([np.array(tokenizer.start(), tokenizer.dtype), ids])[:longest]
 
 
 def _scores(step: Step) -> dict[str, Any]:
     score: ClassScore | None = step.score
     return {
-        "step": step.best_step if step.finished else step.number,
-        "steps": step.number,
-        "seconds": round(step.seconds, 1),
-        "characters_per_second": round(step.characters_per_second),
+        **step.summary(),
         "accuracy": score.accuracy if score else None,
         "macro_f1": score.macro_f1 if score else None,
         "calibration_error": score.calibration_error if score else None,

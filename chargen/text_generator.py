@@ -227,17 +227,14 @@ class TextGenerator:
         """What the model reads first: a document's beginning, or the prompt, or a new line."""
         ids: list[int] = self.tokenizer.encode(prompt).tolist()
         if self.tokenizer.end_id is not None:
-            return [self.tokenizer.end_id, *ids]
-        return ids or self.tokenizer.encode(self.tokenizer.adapt("\n", skip=True)[0]).tolist() or [0]
+            return [*self.tokenizer.start(), *ids]
+        return ids or self.tokenizer.start()
 
 
 def _scores(step: Step) -> dict[str, Any]:
     score = step.score
     return {
-        "step": step.best_step if step.finished else step.number,
-        "steps": step.number,
-        "seconds": round(step.seconds, 1),
-        "characters_per_second": round(step.characters_per_second),
+        **step.summary(),
         "val_nats_per_token": score.nats_per_token if score else None,
         "val_bits_per_character": score.bits_per_character if score else None,
         "val_characters": score.characters if score else None,

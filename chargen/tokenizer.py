@@ -105,6 +105,13 @@ class Tokenizer(ABC):
         guide = Guide(self.pieces)
         return None if (guide.after[0] == 0).all() else guide
 
+    def start(self) -> list[int]:
+        """What stands before a text: the end of the document before it, or a new line."""
+        if self.end_id is not None:
+            return [self.end_id]
+        newline: list[int] = self.encode(self.adapt("\n", skip=True)[0]).tolist()
+        return newline or [0]
+
     @abstractmethod
     def describe(self) -> str:
         """One line that says what the vocabulary holds."""

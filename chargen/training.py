@@ -244,6 +244,15 @@ class Step:
     sample: str = ""  # what the model writes now, where someone had it write
     finished: bool = False  # the last record: the exact score of the best weights, now the model's
 
+    def summary(self) -> dict[str, Any]:
+        """When it was and how fast, as config.json keeps it beside the scores."""
+        return {
+            "step": self.best_step if self.finished else self.number,
+            "steps": self.number,
+            "seconds": round(self.seconds, 1),
+            "characters_per_second": round(self.characters_per_second),
+        }
+
     @property
     def evaluated(self) -> bool:
         """Whether there is a validation score."""

@@ -725,7 +725,6 @@ def test_permissions_follow_the_umask(verse, tmp_path):
 
 
 TABLE[60] = "30 steps are 13 and 17, bit for bit: test_run.py"
-TABLE[25] = TABLE[61] = TABLE[62] = TABLE[63] = ""
 
 
 @row(25, what="a corpus that changed: refused with the two ways on")

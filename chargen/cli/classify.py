@@ -195,8 +195,9 @@ def train(
             f"model    {both}{config.cell} {config.num_layers} × {config.hidden_size}, "
             f"{config.pooling} pooling, {config.parameters / 1e6:.2f} M parameters"
         )
+        kept = f"; the best classifier so far is in {folder}"
         steps_of = _train(reader, texts, apart, budget, options)
-        last = watch(_kept(steps_of, reader, folder), _line, lambda step: _where(folder, step))
+        last = watch(_kept(steps_of, reader, folder), _line, lambda step: kept)
     score: ClassScore | None = last.score
     if score:
         say(
@@ -574,10 +575,6 @@ def _kept(steps: Iterator[Step], reader: TextClassifier, folder: Path) -> Iterat
 def _line(step: Step) -> tuple[str, str]:
     score: ClassScore = step.score
     return f"accuracy {score.accuracy:.1%}", f"macro-F1 {score.macro_f1:.3f}, {score.nats:.3f} nats"
-
-
-def _where(folder: Path, step: Step) -> str:
-    return f"; the best classifier so far is in {folder}"
 
 
 def _folder(out: str | None, data: str | None, overwrite: bool) -> Path:
