@@ -1,11 +1,12 @@
 # make demo   installs, trains on the built-in corpus for a minute, prints a sample
 # make test   installs and runs the tests
+# make pictures   makes the pictures of the README anew, with the tests of the page
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 
-.PHONY: demo test starter
+.PHONY: demo test starter pictures
 
 demo: $(DONE)
 	$(BIN)/chargen train --minutes 1 --out checkpoints/demo --overwrite
@@ -14,6 +15,11 @@ demo: $(DONE)
 
 test: $(DONE)
 	$(BIN)/python -m pytest
+
+pictures: $(DONE)
+	$(BIN)/python -m pytest tests/test_page.py
+	cp tests/screenshots/write-light.png docs/write.png
+	cp tests/screenshots/train.png docs/train.png
 
 # Trains the starter model that comes with the package, its weights in 16 bits.
 starter: $(DONE)

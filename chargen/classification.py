@@ -36,6 +36,7 @@ class Habits:
     reading: float = 1.0  # weight of the loss of reading, beside that of judging
     noise: float = 0.1  # share of the symbols that are hidden, so that no single one decides
     cropped: float = 0.5  # share of the texts shown in part only, so that a part will do later, too
+    longest: int | None = None  # ids of a text that are shown at once, another part each time
 
 
 PRACTISED = Habits(reading=0.2, noise=0.05, cropped=0.0)  # of a stack that can read already
@@ -68,19 +69,20 @@ class Texts:
     def batch(
         self,
         places: npt.NDArray[np.int64],
-        cropped: float = 0.0,
+        habits: Habits | None = None,
         rng: np.random.Generator | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The texts at these places as ids (T, B), padded with zeros, and their lengths (B,).
 
-        A share of them is `cropped` to a part of itself; the first id always stays the first.
+        With habits and randomness, some are shown in part; the first id always stays the first.
         """
         lengths, skipped = self.lengths[places], np.zeros(len(places), np.int64)
         begins = self.ends[places] - lengths
-        if rng is not None:
-            chosen = rng.random(len(places)) < cropped
+        if habits is not None and rng is not None:
+            chosen = rng.random(len(places)) < habits.cropped
             shares = np.where(chosen, rng.uniform(SHORTEST, 1, len(places)), 1)
             kept = np.ceil(lengths * shares).astype(np.int64)
+            kept = np.minimum(kept, habits.longest or kept)
             skipped = (rng.random(len(places)) * (lengths - kept + 1)).astype(np.int64)
             lengths = kept
         times = np.arange(lengths.max())[:, None]  # (T, 1)
@@ -143,8 +145,11 @@ class ClassScore:
 
     @property
     def watched(self) -> float:
-        """What training watches on what it never saw."""
-        return self.nats
+        """What training watches on what it never saw: errors, and surprise where they are equal.
+
+        Surprise alone would choose too early: it grows with overconfidence while errors still fall.
+        """
+        return 1 - self.accuracy + self.nats / 100
 
     @property
     def calibration_error(self) -> float:
@@ -165,6 +170,7 @@ class ClassificationTask:
     """Labelled texts as something to learn; see `training.Task`."""
 
     exactness = 1.0
+    turns = False  # the last and smallest learning rates gain the most
 
     def __init__(
         self,
@@ -188,7 +194,8 @@ class ClassificationTask:
         self._dealt: tuple[int, list[npt.NDArray[np.int64]]] | None = None
         self._weights = _weights(training.labels, len(classes)) if balance else None
         self.steps_per_epoch = -(-len(training) // config.batch)
-        self.ids_per_step = len(training.ids) / self.steps_per_epoch
+        shown = np.minimum(training.lengths, self._habits.longest or training.lengths)
+        self.ids_per_step = int(shown.sum()) / self.steps_per_epoch
         self.characters_per_id = characters_per_id
         self.blind = math.log(len(classes)) + self._habits.reading * math.log(256)
         self.final_ids = len(validation.ids)
@@ -200,7 +207,7 @@ class ClassificationTask:
         places = self._deal(epoch)[number]
         device = model.head.weight.device
         habits, rng = self._habits, np.random.default_rng([self._seed, epoch, number])
-        batch = self._training.batch(places, habits.cropped, rng)
+        batch = self._training.batch(places, habits, rng)
         ids, lengths = (tensor.to(device) for tensor in batch)
         labels = torch.from_numpy(self._training.labels[places]).to(device)
         weights = None if self._weights is None else self._weights.to(device)

@@ -68,6 +68,12 @@ class Decoder:
         logits += _columns(self._bias, logits)
         return logits
 
+    def read(self, ids: Sequence[int], state: DecodingState) -> Array:
+        """Reads ids, at least one, into the state of one stream; the logits (V,) of the next."""
+        for token in ids:
+            logits = self.step(token, state)
+        return logits
+
 
 class DecodingState:
     """Where streams are, moved on in place by `Decoder.step`.
@@ -82,12 +88,14 @@ class DecodingState:
         top = _zeros(layers[-1].hidden, batch)
         self.outputs = [*(memory[1] for memory in self.memories[1:]), top]
 
-    def copy(self) -> DecodingState:
-        """The same place once more: a fork costs a few kilobytes, whatever was read before."""
-        fork = DecodingState(self._layers, self._batch)
+    def fork(self, batch: int = 1) -> DecodingState:
+        """One stream's place once more, for one stream or several: a few kilobytes for each of them,
+        whatever was read before.
+        """
+        fork = DecodingState(self._layers, batch)
         for memory, original in zip(fork.memories, self.memories, strict=True):
             for array, values in zip(memory, original, strict=True):
-                array[...] = values
+                array[...] = _columns(values, array)
         return fork
 
 
@@ -99,15 +107,29 @@ def draw(
     streams: int = 1,
     guide: Guide | None = None,
 ) -> Iterator[Any]:
-    """Reads the prompt, then draws ids for ever: one at a time, or an array of `streams`.
+    """Reads the prompt, which must not be empty, then draws ids for ever; see `draw_on`."""
+    state = decoder.start()
+    logits = decoder.read(prompt, state)
+    return draw_on(decoder, state, logits, sampler, seed, streams, guide)
 
+
+def draw_on(
+    decoder: Decoder,
+    state: DecodingState,
+    logits: Array,
+    sampler: Sampler,
+    seed: int,
+    streams: int = 1,
+    guide: Guide | None = None,
+) -> Iterator[Any]:
+    """Draws ids for ever from where one stream is, whose next id has these logits (V,).
+
+    Gives one id at a time, or an array of `streams`; neither the state nor the logits are changed.
     Each stream has its own randomness, made of the seed and the stream's number alone, so that it
-    draws the same in every company. With a guide, what is drawn goes on as valid UTF-8. The prompt
-    must not be empty.
+    draws the same in every company. With a guide, what is drawn goes on as valid UTF-8.
     """
-    state = decoder.start(streams)
-    for token in prompt:
-        logits = decoder.step(token if streams == 1 else np.full(streams, token), state)
+    state = state.fork(streams)
+    logits = logits.copy() if streams == 1 else np.repeat(logits[:, None], streams, 1)
     place: Any = 0 if streams == 1 else np.zeros(streams, np.int8)  # the guide's states
     generators = [np.random.default_rng([seed, stream]) for stream in range(streams)]
     while True:

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from chargen import training
+from chargen.baselines import ngram_bits, xz_bits
 from chargen.corpus import Corpus, Lanes
 from chargen.evaluation import Score, evaluate
 from chargen.model import LanguageModel, State
@@ -35,6 +36,7 @@ def train(
 class LanguageTask:
     """A corpus as something to learn; see `training.Task`."""
 
+    turns = True
     exactness = 3.0  # a single stream takes about three times as long per id as the lanes
 
     def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
@@ -71,3 +73,18 @@ def _forget(state: State, rng: torch.Generator) -> State:
     h = state[0][0]  # (1, B, H)
     kept = h.new_empty(1, h.shape[1], 1).bernoulli_(1 - FORGET, generator=rng)
     return [tuple(tensor * kept for tensor in layer) for layer in state]
+
+
+def baselines(corpus: Corpus) -> dict[str, float]:
+    """What a model has to be better than, in bits per character of the validation part."""
+    ids = corpus.validation[:QUICK_IDS]
+    if len(ids) < 2:
+        return {}
+    characters, _ = corpus.tokenizer.measure(ids[1:])
+    vocab_size = len(corpus.tokenizer)
+    bits = {
+        f"{name} model": ngram_bits(corpus.training, ids, vocab_size, order)
+        for name, order in (("unigram", 1), ("5-gram", 5))
+    }
+    bits["xz"] = xz_bits(corpus.tokenizer.decode(ids))
+    return {name: value / characters for name, value in bits.items()}

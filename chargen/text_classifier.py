@@ -23,6 +23,7 @@ from chargen.classification import (
 from chargen.errors import ChargenError
 from chargen.labelled import Labelled
 from chargen.model import Classifier, ClassifierConfig
+from chargen.sizing import length_to_read, measured_flops
 from chargen.text_generator import TextGenerator
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
 from chargen.training import Progress, Step, TrainConfig, train
@@ -89,7 +90,7 @@ class TextClassifier:
         writer: TextGenerator,
         data: Labelled,
         *,
-        dropout: float = 0.3,
+        dropout: float = 0.2,
         pooling: str = "mean",
         max_length: int = MAX_LENGTH,
         seed: int = 0,
@@ -143,6 +144,7 @@ class TextClassifier:
     ) -> Iterator[Step]:
         """Trains step by step, five minutes where no budget is given; see `training.train`.
 
+        Where a budget of minutes is short, another part of each long text is shown each time.
         Without `validation`, a share of every class is kept apart to measure by. With `balance`, a
         class of few texts weighs as much as one of many. `stack_share` of the learning rate is for
         the stack, less than 1 where it has learned before and should change slowly.
@@ -155,7 +157,14 @@ class TextClassifier:
             data, validation = data.split(val_fraction, seed)
         config = TrainConfig(minutes, epochs, steps, learning_rate=learning_rate, seed=seed)
         config = replace(config, batch=max(1, min(batch, len(data) // 4)))
-        texts = self._texts(data)
+        texts, habits = self._texts(data), self._habits
+        device = next(self.model.parameters()).device
+        if minutes is not None:
+            shape = self.model.config
+            speed = measured_flops(device, shape.cell)
+            longest = length_to_read(texts.lengths, shape, config, speed)
+            if longest < texts.lengths.max():
+                habits = replace(habits, longest=longest)
         characters = self.tokenizer.measure(texts.ids)[0] / max(1, len(texts.ids))
         task = ClassificationTask(
             texts,
@@ -164,10 +173,14 @@ class TextClassifier:
             config,
             characters_per_id=characters,
             balance=balance,
-            habits=self._habits,
+            habits=habits,
         )
         self.record["corpus"] = {"name": data.name, "sha256": data.sha256, "texts": len(data)}
-        self.record["training"] = asdict(config) | asdict(self._habits) | {"balance": balance}
+        self.record["training"] = {
+            **asdict(config),
+            **asdict(habits),
+            "balance": balance,
+        }
         progress = Progress.begin(self.model, config, stack_share)
         return self._steps(task, config, progress)
 
@@ -176,6 +189,23 @@ class TextClassifier:
             if step.score or step.finished:
                 self.record["scores"] = _scores(step)
             yield step
+
+    def keep(self, steps: Iterator[Step], folder: str | Path) -> Iterator[Step]:
+        """The steps of a training, the best classifier so far always in the folder.
+
+        Where nothing is measured it is the last one, and where the loop is left early, also.
+        """
+        step, kept = None, False
+        try:
+            for step in steps:
+                if step.finished or (step.evaluated and step.best_step == step.number):
+                    self.save(folder)
+                    kept = True
+                yield step
+        except GeneratorExit:
+            if step and not kept:
+                self.save(folder)
+            raise
 
     def predict(self, text: str) -> dict[str, float]:
         """The probability of each class, likeliest first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -13,10 +12,10 @@ import numpy as np
 
 from chargen import checkpoint, corpus
 from chargen.corpus import Corpus
-from chargen.decoding import Decoder, Writing, draw
-from chargen.errors import ChargenError
+from chargen.decoding import Decoder
 from chargen.evaluation import Score, evaluate
 from chargen.language_modeling import train
+from chargen.mark import Mark
 from chargen.model import LanguageModel, ModelConfig
 from chargen.sampling import Sampler
 from chargen.sizing import shrink
@@ -154,7 +153,9 @@ class TextGenerator:
         a character that has no relative in the vocabulary; warns where a relative stands in.
         """
         sampler = Sampler(temperature, top_k, top_p, min_p)
-        for pieces in self._write(prompt, length, sampler, seed, stop, streams=1):
+        mark = self._read(prompt)
+        yield mark.text
+        for pieces in mark.streams(1, length, sampler, seed, stop):
             yield pieces[0]
 
     def generate(self, prompt: str = "", **options: Any) -> str:
@@ -176,8 +177,17 @@ class TextGenerator:
     ) -> list[str]:
         """Several texts written side by side; the first is that of `generate` with the same seed."""
         sampler = Sampler(temperature, top_k, top_p, min_p)
-        pieces = self._write(prompt, length, sampler, seed, stop, streams=num)
-        return ["".join(text) for text in zip(*pieces, strict=True)]
+        mark = self._read(prompt)
+        pieces = list(mark.streams(num, length, sampler, seed, stop))
+        return [mark.text + "".join(piece[i] for piece in pieces) for i in range(num)]
+
+    def read(self, text: str) -> Mark:
+        """The place after a text, from which any number of texts can go on; see `Mark`.
+
+        Raises ChargenError for a character that has no relative in the vocabulary; warns where a
+        relative stands in.
+        """
+        return self._read(text)
 
     def score(self, text: str | Text, window: int | None = None) -> Score:
         """How well the model predicts a text; see `evaluation.evaluate`."""
@@ -194,41 +204,13 @@ class TextGenerator:
         split_on: str | None = self.record.get("corpus", {}).get("split_on")
         return split_on
 
-    def _write(
-        self,
-        prompt: str,
-        length: int,
-        sampler: Sampler,
-        seed: int | None,
-        stop: Sequence[str],
-        streams: int,
-    ) -> Iterator[list[str]]:
-        """The one loop of generation: per step, the piece of text that each stream adds."""
-        prompt, notes = self.tokenizer.adapt(prompt.replace("\r\n", "\n").replace("\r", "\n"))
+    def _read(self, text: str) -> Mark:
+        text, notes = self.tokenizer.adapt(text.replace("\r\n", "\n").replace("\r", "\n"))
         for note in notes:
             warnings.warn(note, stacklevel=3)
         if self._decoder is None:
             self._decoder = Decoder(self.model)
-        seed = secrets.randbits(32) if seed is None else seed
-        if seed < 0:
-            raise ChargenError(f"seed must be 0 or more, got {seed}")
-        writings = [Writing(self.tokenizer, length, stop) for _ in range(streams)]
-        yield [prompt] * streams
-        if length <= 0:
-            return
-        context, guide = self._context(prompt), self.tokenizer.guide
-        for ids in draw(self._decoder, context, sampler, seed, streams, guide):
-            drawn = [ids] if streams == 1 else ids
-            yield [writing.push(token) for writing, token in zip(writings, drawn, strict=True)]
-            if all(writing.finished for writing in writings):
-                return
-
-    def _context(self, prompt: str) -> list[int]:
-        """What the model reads first: a document's beginning, or the prompt, or a new line."""
-        ids: list[int] = self.tokenizer.encode(prompt).tolist()
-        if self.tokenizer.end_id is not None:
-            return [*self.tokenizer.start(), *ids]
-        return ids or self.tokenizer.start()
+        return Mark.after(text, self.tokenizer, self._decoder)
 
 
 def _scores(step: Step) -> dict[str, Any]:

@@ -116,6 +116,7 @@ class Task(Protocol):
     quick_ids: int  # read by an evaluation on the way; 0 where there is nothing to measure by
     final_ids: int  # read by the last one, if the budget affords it
     exactness: float  # how much longer the last one takes, per id
+    turns: bool  # whether to end early where validation has turned for good
 
     def loss(self, model: Any, now: Progress) -> Read:
         """The loss on the batch at `now.position`."""
@@ -334,7 +335,7 @@ def _steps(model: Learner, task: Task, config: TrainConfig, now: Progress) -> It
                     yield record(loss.item(), remark=_go_back(fault, model, now, good, clock, rate))
                     continue
                 _remember(model, now, score.watched)
-                turned = _turned(now.evaluations, clock.done())
+                turned = _turned(now.evaluations, clock.done()) if task.turns else ""
                 now.over = now.over or bool(turned)
             good = _copy(model, now)
             clock.evaluated(time.perf_counter() - began)

@@ -12,7 +12,7 @@ import pytest
 
 from chargen.cli import main
 
-COMMANDS = ["train", "sample", "eval", "info", "classify", "fetch"]
+COMMANDS = ["train", "sample", "eval", "info", "classify", "fetch", "app"]
 QUICK = ["--steps", "3", "--hidden", "16", "--batch", "4", "--window", "16"]
 
 
@@ -46,11 +46,9 @@ def test_the_help_of_a_command_shows_examples_and_explains_every_option(run, com
     assert f"chargen {command}" in out.split("Options:")[0]
     import click
 
-    from chargen.cli import _COMMANDS, _Commands
-
-    assert set(_COMMANDS) == set(COMMANDS)
-    assert isinstance(main, _Commands)
-    parameters = main.get_command(click.Context(main), command).params
+    context = click.Context(main)
+    assert set(main.list_commands(context)) == set(COMMANDS)
+    parameters = main.get_command(context, command).params
     assert all(p.help for p in parameters if isinstance(p, click.Option))
 
 

@@ -62,7 +62,7 @@ def test_a_copied_state_goes_on_as_if_never_copied(cell):
     state = decoder.start()
     for token in [1, 2, 3]:
         decoder.step(token, state)
-    fork = state.copy()
+    fork = state.fork()
     first = [decoder.step(token, state).copy() for token in [4, 5]]
     second = [decoder.step(token, fork).copy() for token in [4, 5]]
     assert np.array_equal(first, second)

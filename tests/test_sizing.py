@@ -1,11 +1,21 @@
 """Sizes follow the corpus, the budget and the speed."""
 
+import numpy as np
 import pytest
 import torch
 
 from chargen import ChargenError
 from chargen.model import ModelConfig
-from chargen.sizing import choose_width, dropout_for, find_device, ids_read, measured_flops, shrink
+from chargen.sizing import (
+    PASSES,
+    choose_width,
+    dropout_for,
+    find_device,
+    ids_read,
+    length_to_read,
+    measured_flops,
+    shrink,
+)
 from chargen.training import TrainConfig
 
 MODEL = ModelConfig(vocab_size=65)
@@ -35,6 +45,23 @@ def test_dropout_grows_with_the_passes_over_the_text():
 def test_dropout_grows_with_the_parameters_that_could_learn_a_text_by_heart():
     small = ModelConfig(vocab_size=65, hidden_size=64)
     assert dropout_for(small, 5e6, 1_000_000) < dropout_for(MODEL, 5e6, 1_000_000)
+
+
+def test_of_long_texts_so_much_is_read_that_the_budget_allows_several_passes():
+    lengths = np.array([50, 120, 300, 1000, 2000] * 1000)
+
+    def per_pass(speed, **budget):
+        config = TrainConfig(**budget or {"minutes": 5})
+        longest = length_to_read(lengths, MODEL, config, speed)
+        return longest, np.minimum(lengths, longest).sum(), ids_read(MODEL, config, speed, 1) / PASSES
+
+    for speed in (1e11, 2e11, 3e11):
+        longest, total, affordable = per_pass(speed)
+        assert 100 < longest < 2000
+        assert total <= affordable < total + len(lengths)
+    assert per_pass(1e9)[0] == 100  # less would say nothing
+    assert per_pass(1e14)[0] == 2000
+    assert per_pass(1e9, epochs=1)[0] == 2000  # who counts epochs wants all of them
 
 
 @pytest.mark.parametrize("ids", [64, 500, 3000, 20_000])

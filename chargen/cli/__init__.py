@@ -23,15 +23,6 @@ from chargen.text import BUILTIN
 # What a model writes must not ring or repaint a terminal: ␇ for BEL, ␛ for ESC.
 _CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 
-_COMMANDS = {  # name: (module, function)
-    "train": ("chargen.cli.train", "train"),
-    "sample": ("chargen.cli.sample", "sample"),
-    "eval": ("chargen.cli.evaluate", "evaluate"),
-    "info": ("chargen.cli.info", "info"),
-    "classify": ("chargen.cli.classify", "classify"),
-    "fetch": ("chargen.cli.fetch", "fetch"),
-}
-
 
 class Number(click.FloatRange):
     """A finite number within a range: Click's own ranges let NaN and infinity through."""
@@ -56,18 +47,26 @@ class Source(click.ParamType):  # type: ignore[type-arg]
         return value
 
 
-class _Commands(click.Group):
-    """Imports a command when it is asked for, and shows a ChargenError as one line."""
+class Lazy(click.Group):
+    """Imports a command when it is asked for."""
+
+    def __init__(self, *args: Any, found_in: dict[str, tuple[str, str]], **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self._found_in = found_in  # name: (module, function)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(self._found_in)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        if name not in self._found_in:
             return None
-        module, function = _COMMANDS[name]
+        module, function = self._found_in[name]
         command: click.Command = getattr(import_module(module), function)
         return command
+
+
+class _Commands(Lazy):
+    """Shows a ChargenError as one line."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         _open_closed_streams()
@@ -104,6 +103,15 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
+    found_in={
+        "train": ("chargen.cli.train", "train"),
+        "sample": ("chargen.cli.sample", "sample"),
+        "eval": ("chargen.cli.evaluate", "evaluate"),
+        "info": ("chargen.cli.info", "info"),
+        "classify": ("chargen.cli.classify", "classify"),
+        "fetch": ("chargen.cli.fetch", "fetch"),
+        "app": ("chargen.cli.app", "app"),
+    },
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "CHARGEN",
@@ -121,6 +129,7 @@ def main() -> None:
       chargen eval other.txt                 how well the model predicts a text
       chargen info                           what the model is and how it was trained
       chargen classify train data.csv        learn which class a text belongs to
+      chargen app                            all of it on a web page
 
     Every option can also be given as a variable, for example CHARGEN_TRAIN_MINUTES=1. Results go to
     stdout, everything else to stderr. Exit status: 0 done, 1 a fault that the message explains,
@@ -174,6 +183,12 @@ def load_model(folder: str | None) -> Any:
         folder = str(found or STARTER)
         say(f"model: {found or 'the starter model of the package (train your own: chargen train)'}")
     return TextGenerator.load(folder)
+
+
+def was_given(context: click.Context, name: str) -> bool:
+    """Whether a person said it, as an option or as a variable, rather than left it to its default."""
+    source = context.get_parameter_source(name)
+    return source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
 
 
 def say(message: str) -> None:

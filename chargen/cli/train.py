@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import Number, Source, say, shown
+from chargen.cli import Number, Source, say, shown, was_given
 from chargen.cli.watch import clock, watch
 from chargen.errors import ChargenError
 
@@ -166,6 +166,7 @@ _Training = tuple[Iterator["Step"], dict[str, float], int]
 def _begin(
     run: Run, sources: Sequence[str], budget: dict[str, Any], device: Any, options: dict[str, Any]
 ) -> _Training:
+    from chargen.language_modeling import baselines
     from chargen.model import LanguageModel
     from chargen.sizing import plan
     from chargen.text import Text
@@ -198,7 +199,7 @@ def _begin(
         say("note: too little is kept apart to measure by: there will be no score")
     chosen = plan(corpus, device, training, sizes)
     say(f"model    {chosen.reason}")
-    beaten = _baselines(corpus)
+    beaten = baselines(corpus)
     settings = options | {
         "corpus": list(sources),
         "hidden": chosen.model.hidden_size,
@@ -212,6 +213,7 @@ def _begin(
 
 
 def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, Any]) -> _Training:
+    from chargen.language_modeling import baselines
     from chargen.text import Text
 
     for fault in saved.faults:
@@ -229,7 +231,7 @@ def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, An
         f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
         f"{config.parameters / 1e6:.2f} M parameters, at step {now.step:,} after {clock(now.seconds)}"
     )
-    beaten = _baselines(corpus)
+    beaten = baselines(corpus)
     steps = run.resume(saved, corpus, **budget)
     if note := saved.inexact():
         say(f"note: {note}")
@@ -283,9 +285,7 @@ def _refuse_changes(context: click.Context, saved: Saved, folder: Path) -> None:
     """A training goes on as it was begun: names the first option that asks for something else."""
     for parameter in context.command.params:
         name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        given = source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
-        if given and name != "corpus" and name in saved.settings:
+        if was_given(context, name) and name != "corpus" and name in saved.settings:
             value, before = context.params[name], saved.settings[name]
             if value != before:
                 raise click.UsageError(
@@ -346,24 +346,6 @@ def _describe(corpus: Corpus) -> str:
     if per_id > 1.005:
         total += f", {per_id:.2f} characters each"
     return f"corpus   {corpus.name}: {total}\n         {corpus.tokenizer.describe()}"
-
-
-def _baselines(corpus: Corpus) -> dict[str, float]:
-    """What a model has to be better than, in bits per character of the validation text."""
-    from chargen.baselines import ngram_bits, xz_bits
-    from chargen.language_modeling import QUICK_IDS
-
-    ids = corpus.validation[:QUICK_IDS]
-    if len(ids) < 2:
-        return {}
-    characters, _ = corpus.tokenizer.measure(ids[1:])
-    vocab_size = len(corpus.tokenizer)
-    bits = {
-        f"{name} model": ngram_bits(corpus.training, ids, vocab_size, order)
-        for name, order in (("unigram", 1), ("5-gram", 5))
-    }
-    bits["xz"] = xz_bits(corpus.tokenizer.decode(ids))
-    return {name: value / characters for name, value in bits.items()}
 
 
 def _watch(steps: Iterator[Step], folder: Path) -> Step:

@@ -1,0 +1,73 @@
+"""`chargen app`: the web page."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli import say
+from chargen.cli.signals import asked_to_stop
+
+
+class Login(click.ParamType):  # type: ignore[type-arg]
+    """USER:PASSWORD."""
+
+    name = "user:password"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, tuple):
+            return value
+        user, colon, password = value.partition(":")
+        if not (user and colon and password):
+            self.fail("give a user and a password with a colon between them", param, ctx)
+        return user, password
+
+
+@click.command(short_help="Play with it in the browser.")
+@click.option("--host", default="127.0.0.1", help="The address to listen at.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860 on]"
+)
+@click.option(
+    "--auth",
+    type=Login(),
+    metavar="USER:PASSWORD",
+    help="Asked of every visitor; wanted where others can reach the page.",
+)
+@click.option("--open-to-all", is_flag=True, help="Let everybody in who can reach a public --host.")
+@click.option("--root-path", default="", help="The path under which a proxy shows the page.")
+@click.option(
+    "--checkpoints",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("checkpoints"),
+    help="The folder of the models.",
+)
+@click.option("--browser/--no-browser", default=False, help="Open a browser.")
+def app(
+    host: str,
+    port: int | None,
+    auth: tuple[str, str] | None,
+    open_to_all: bool,
+    root_path: str,
+    checkpoints: Path,
+    browser: bool,
+) -> None:
+    """Serves a page to write, train and classify on, to this computer alone unless told otherwise.
+
+    \b
+      chargen app
+      chargen app --port 8000 --browser
+      chargen app --host 0.0.0.0 --auth guest:secret
+    """
+    from chargen.web.page import build
+    from chargen.web.server import serve
+
+    url = serve(build(checkpoints), host, port, auth, root_path, open_to_all, browser)
+    say(f"the page is at {url} (Ctrl-C ends it)")
+    with asked_to_stop() as asked:
+        while not asked:
+            time.sleep(0.2)
+    raise SystemExit(128 + asked[0])

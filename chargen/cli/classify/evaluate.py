@@ -1,0 +1,46 @@
+"""`chargen classify eval`: measures on labelled texts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from chargen.cli import Source, say
+from chargen.cli.classify import load_classifier
+from chargen.cli.classify.scores import measures, table
+from chargen.cli.classify.table import read, table_options
+
+
+@click.command(name="eval", short_help="Measure on labelled texts.")
+@click.argument("data", type=Source())
+@click.option("-m", "--model", metavar="DIR", help="The classifier.  [default: the newest]")
+@table_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def evaluate(data: str, model: str | None, as_json: bool, **options: Any) -> None:
+    """Measures a classifier on labelled texts: accuracy, macro-F1, calibration, and a table.
+
+    \b
+      chargen classify eval test.csv
+      chargen classify eval -m checkpoints/ag_news test.csv --json
+
+    With --json: accuracy, macro_f1, calibration_error, nats, classes, per_class, confusion.
+    """
+    texts = read(data, options)
+    _, reader = load_classifier(model)
+    if unknown := sorted(set(texts.labels) - set(reader.classes)):
+        number = sum(label in unknown for label in texts.labels)
+        say(
+            f"note: the classifier has no class {unknown[0]!r}"
+            + (f" and {len(unknown) - 1} more of the labels" if len(unknown) > 1 else "")
+            + f": {number:,} texts count as wrong"
+        )
+    score = reader.evaluate(texts)
+    if as_json:
+        click.echo(json.dumps(measures(score), ensure_ascii=False, allow_nan=False))
+        return
+    click.echo(
+        f"accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f}, calibration error "
+        f"{score.calibration_error:.3f}, {len(texts):,} texts\n{table(score)}"
+    )

@@ -1,0 +1,47 @@
+"""The page as a whole: a head, a tab for each thing that one can do, and endpoints for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+
+from chargen.web import api, classify, train, write
+from chargen.web.room import Room
+from chargen.web.shelf import Shelf
+from chargen.web.writing import Writers
+
+_HEAD = (
+    '<div class="head"><b>chargen<i>_</i></b>'
+    "<span>a small network that learns to write like any text, one character at a time</span></div>"
+)
+KEPT_SECONDS = 24 * 3600  # that an uploaded file stays on the disk
+
+
+class Page(NamedTuple):
+    """What can be served, and the room that its trainings are done in."""
+
+    blocks: gr.Blocks
+    room: Room
+
+
+def build(checkpoints: Path) -> Page:
+    """The page over the models in a folder."""
+    shelf, room = Shelf(checkpoints), Room(checkpoints)
+    writers = Writers(shelf)
+    blocks = gr.Blocks(
+        title="chargen", analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False
+    )
+    with blocks:
+        gr.HTML(_HEAD)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Write", id="write"):
+                menu = write.build(blocks, writers)
+            with gr.Tab("Train", id="train"):
+                train.build(blocks, tabs, menu, room, shelf)
+            with gr.Tab("Classify", id="classify"):
+                classify.build(blocks, room, shelf)
+        api.build(shelf, writers, room)
+    blocks.queue(max_size=64, default_concurrency_limit=8)
+    return Page(blocks, room)

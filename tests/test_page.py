@@ -1,0 +1,295 @@
+"""The page in a real browser: what a visitor does, sees, and what is sent where.
+
+Needs Playwright and Chromium (Debian's package); without them these tests skip themselves. Each
+leaves pictures in tests/screenshots, two of which `make pictures` puts into docs/.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chargen import TextGenerator
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open the page with"),
+]
+PICTURES = Path(__file__).parent / "screenshots"
+MARKUP = "<b>x</b> ${alert(1)} {{value}} <img src=x onerror=alert(1)>"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+expect = playwright.expect
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The page as `chargen app` serves it, in an empty folder."""
+    home = tmp_path_factory.mktemp("page")
+    writer = TextGenerator.new(MARKUP * 20, hidden_size=16)
+    for _ in writer.train(MARKUP * 20, steps=20, batch=2, window=16):
+        pass
+    writer.save(home / "checkpoints" / "markup")
+    # A text of the starter model is there in a blink: to stop one, something slower is needed.
+    TextGenerator.new(MARKUP, hidden_size=768).save(home / "checkpoints" / "slow")
+    environment = os.environ | {"CHARGEN_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "chargen", "app", "--port", "7861"]
+    with subprocess.Popen(
+        command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            if found := re.search(r"http://\S+", line):
+                break
+        yield found[0]
+        process.terminate()
+        assert process.wait(30) == 143
+
+
+@pytest.fixture(scope="module")
+def browser():
+    PICTURES.mkdir(exist_ok=True)
+    with playwright.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens the page; at the end, nothing may have gone wrong in it or have been asked of others."""
+    faults, contexts = [], []
+
+    def visit(width=1280, height=860, model="starter", **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "request",
+            lambda r: (
+                None
+                if r.url.startswith((address, "data:", "blob:"))
+                else faults.append(f"asked elsewhere: {r.url}")
+            ),
+        )
+        page.goto(address)
+        expect(page.locator("#write")).to_be_visible(timeout=15_000)
+        expect(page.locator("#bars button").first).to_be_visible(timeout=15_000)
+        page.locator("#model input").click()
+        page.get_by_role("option", name=model, exact=True).click()
+        expect(page.locator("#model input")).to_have_value(model)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def picture(page, name):
+    page.wait_for_timeout(300)  # for what still moves
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def written(page):
+    return page.locator("#written .sheet").first.text_content()
+
+
+def set_slider(page, name, value):
+    page.locator(f"#{name} input[type=number]").fill(str(value))
+    page.locator(f"#{name} input[type=number]").press("Enter")
+
+
+def seconds_until(condition, limit=30.0):
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < limit
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def test_a_text_is_seen_to_be_written(visit):
+    page = visit()
+    page.locator("#prompt textarea").fill("The ")
+    page.locator("#write").click()
+    seconds_until(lambda: len(written(page)) > 100)
+    expect(page.locator("#told")).to_contain_text("500 characters, seed")
+    assert written(page).startswith("The ")
+    assert len(written(page)) == 504
+    picture(page, "write")
+
+
+def test_escape_stops_in_mid_stream_and_continue_goes_on(visit):
+    page = visit(model="slow")
+    page.get_by_label("number input for Length").fill("5000")
+    page.locator("#prompt textarea").fill("<b>")
+    page.locator("#prompt textarea").press("Control+Enter")
+    seconds_until(lambda: len(written(page)) > 300)
+    page.keyboard.press("Escape")
+    expect(page.locator("#told")).to_contain_text("stopped after")
+    stopped = written(page)
+    assert 300 < len(stopped) < 5000
+    page.get_by_label("number input for Length").fill("100")
+    page.locator("#continue").click()
+    expect(page.locator("#told")).to_contain_text("100 characters")
+    assert written(page).startswith(stopped)
+    assert len(written(page)) == len(stopped) + 100
+
+
+def test_the_bars_move_with_the_temperature(visit):
+    page = visit()
+    page.locator("#prompt textarea").fill("A ")
+    expect(page.locator("#bars p")).to_contain_text("after “A ”")
+
+    def likeliest():
+        return float(page.locator("#bars .number").first.text_content().rstrip(" %"))
+
+    before = likeliest()
+    handle = page.locator("#temperature input[type=range]")
+    handle.focus()
+    for _ in range(20):
+        handle.press("ArrowRight")
+    seconds_until(lambda: likeliest() < before - 3)
+    picture(page, "bars")
+
+
+def test_a_chosen_character_is_where_it_goes_on_from(visit):
+    page = visit()
+    page.locator("#prompt textarea").fill("A ")
+    expect(page.locator("#bars p")).to_contain_text("after “A ”")
+    second = page.locator("#bars button").nth(1)
+    chosen = second.get_attribute("data-text")
+    second.click()
+    expect(page.locator("#told")).to_contain_text("chosen by you")
+    assert written(page) == "A " + chosen
+    expect(page.locator("#bars p")).to_contain_text("after “A " + chosen)
+    page.locator("#continue").click()
+    expect(page.locator("#told")).to_contain_text("500 characters")
+    assert written(page).startswith("A " + chosen)
+
+
+def test_the_same_luck_at_five_temperatures(visit):
+    page = visit()
+    page.locator("#prompt textarea").fill("The module ")
+    page.locator("#compare").click()
+    expect(page.locator("#written .sheet")).to_have_count(5)
+    texts = page.locator("#written .sheet").all_text_contents()
+    assert all(text.startswith("The module ") for text in texts)
+    assert len(set(texts)) == 5
+    picture(page, "five-temperatures")
+
+
+def test_the_same_seed_writes_the_same_on_the_page_and_in_the_terminal(visit, call):
+    page = visit()
+    page.get_by_text("Seed, several texts, narrowing the choice").click()
+    page.locator("#seed input").fill("7")
+    page.locator("#prompt textarea").fill("The ")
+    page.locator("#write").click()
+    expect(page.locator("#told")).to_contain_text("500 characters, seed 7")
+    status, out, _ = call("sample", "--prompt", "The ", "--seed", 7)
+    assert status == 0
+    assert out == written(page) + "\n"
+
+
+def test_training_from_an_uploaded_text_to_writing_with_the_result(visit, verse, tmp_path):
+    page = visit()
+    tab(page, "Train")
+    page.get_by_label("Upload a file").check()
+    path = tmp_path / "verse & <b>.txt"
+    path.write_text(verse * 3)
+    page.locator("#upload input[type=file]").set_input_files(path)
+    expect(page.locator("#found")).to_contain_text(f"{3 * len(verse):,}")
+    expect(page.locator("#name input, #name textarea").first).to_have_value("verse - b")
+    picture(page, "train-before")
+    page.locator("#minutes input").fill("0.2")
+    page.locator("#train").click()
+    expect(page.locator("#status")).to_contain_text("is learning", timeout=60_000)
+    expect(page.locator("#curve svg")).to_be_visible(timeout=30_000)
+    first = page.locator("#curve polyline").first.get_attribute("points")
+    seconds_until(lambda: page.locator("#curve polyline").first.get_attribute("points") != first)
+
+    other = visit()  # whoever comes now finds it
+    tab(other, "Train")
+    expect(other.locator("#status")).to_contain_text("is learning")
+    page.reload()
+    expect(page.locator("#write")).to_be_visible(timeout=20_000)
+    tab(page, "Train")
+    expect(page.locator("#status")).to_contain_text("verse - b")
+    expect(page.locator("#curve svg")).to_be_visible()
+    expect(page.locator("#train")).to_be_disabled()
+
+    expect(page.locator("#status")).to_contain_text("has learned", timeout=60_000)
+    expect(page.locator("#sample .sheet")).to_be_visible()
+    picture(page, "train")
+    page.locator("#use").click()
+    expect(page.locator("#write")).to_be_visible()
+    page.locator("#prompt textarea").fill("a bird ")
+    page.locator("#write").click()
+    expect(page.locator("#told")).to_contain_text("characters, seed")
+    assert re.search(r"(sings|waits) (now|still)", written(page))
+
+
+def test_a_sentence_is_sorted_and_coloured(visit):
+    page = visit()
+    tab(page, "Classify")
+    expect(page.locator("#no-classifier")).to_contain_text("no classifier yet")
+    page.locator("#classifier-minutes input").fill("0.4")
+    page.locator("#train-classifier").click()
+    expect(page.locator("#classifier-status")).to_contain_text("has learned", timeout=90_000)
+    expect(page.locator("#confusion td").first).to_be_visible()
+    page.locator("#to-judge textarea").press_sequentially("Wo ist denn hier der Bahnhof?", delay=5)
+    expect(page.locator("#judged button").first).to_contain_text("de")
+    expect(page.locator("#coloured .heat")).to_have_text("Wo ist denn hier der Bahnhof?")
+    picture(page, "classify")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(visit, scheme):
+    page = visit(color_scheme=scheme)
+    page.locator("#prompt textarea").fill("The ")
+    page.locator("#write").click()
+    expect(page.locator("#told")).to_contain_text("500 characters")
+    ground = page.evaluate(
+        "getComputedStyle(document.querySelector('#written .sheet')).backgroundColor"
+    )
+    brightness = sum(map(int, re.findall(r"\d+", ground)[:3]))
+    assert (brightness > 600) == (scheme == "light"), ground
+    picture(page, f"write-{scheme}")
+
+
+def test_a_phone_needs_no_sideways_scrolling(visit):
+    page = visit(width=390, height=780, has_touch=True, is_mobile=True)
+    page.locator("#write").click()
+    expect(page.locator("#told")).to_contain_text("500 characters")
+    for name in ("Write", "Train", "Classify"):
+        if page.get_by_role("tab", name=name, exact=True).is_visible():
+            tab(page, name)
+        width = page.evaluate("document.scrollingElement.scrollWidth")
+        assert width <= 390, name
+        picture(page, f"phone-{name.lower()}")
+
+
+def test_markup_in_a_text_is_text(visit):
+    page = visit(model="markup")
+    page.locator("#prompt textarea").fill(MARKUP)
+    page.locator("#write").click()
+    expect(page.locator("#told")).to_contain_text("500 characters")
+    assert written(page).startswith(MARKUP)
+    assert page.locator("#written img, #written b").count() == 0
+    page.locator("#prompt textarea").fill(MARKUP + "日<b>")
+    expect(page.locator("#bars .note")).to_contain_text("U+65E5")
+    assert page.locator("#bars b").count() == 0
