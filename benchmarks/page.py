@@ -1,8 +1,8 @@
 """`python -m benchmarks.page`: how long a visitor of the page waits, in a Chromium of the system.
 
 From the moment the server says that it is ready to the first paint; from the click to the first
-character and to the last; and the library's own time for the same text with the same model, warm in
-both cases. Medians; needs Playwright.
+character and to the last; and beside that what the page's own code takes for the same text, without
+server and browser, and the library alone. Medians; needs Playwright.
 """
 
 from __future__ import annotations
@@ -15,38 +15,48 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
 from benchmarks import report
 from chargen import TextGenerator
-from chargen.text_generator import STARTER
+from chargen.text_generator import STARTER as FOLDER
+from chargen.web.shelf import STARTER, Shelf
+from chargen.web.writing import Wish, Writers
 
 LENGTH = 2000
 # Notes when the text on the page first and last changed, by the page's own clock, from the click on.
 _WATCH = """
 () => {
   const sheet = document.querySelector('#written');
+  const text = () => sheet.querySelector('.sheet')?.textContent || '';
   window.seen = {};
   new MutationObserver(() => {
-    const size = (sheet.querySelector('.sheet')?.textContent || '').length;
-    if (size > 0 && !window.seen.first) window.seen.first = performance.now();
-    if (size >= %d && !window.seen.last) window.seen.last = performance.now();
+    const now = text(), seen = window.seen;
+    if (now === seen.before || now === '') return;
+    seen.first ??= performance.now();
+    if (now.length >= %d) seen.last ??= performance.now();
   }).observe(sheet, {childList: true, subtree: true, characterData: true});
   document.querySelector('#write').addEventListener('click',
-    () => { window.seen = {click: performance.now()}; }, true);
+    () => { window.seen = {click: performance.now(), before: text()}; }, true);
 }
 """
 
 
 def measure(times: int) -> dict[str, object]:
     """One row: a page of the starter model, in a folder without any other."""
-    writer = TextGenerator.load(STARTER)
-    library = []
+    writer = TextGenerator.load(FOLDER)
+    writers = Writers(Shelf(Path("no checkpoints")))
+    library, handler = [], []
     for seed in range(times + 1):
         began = time.perf_counter()
         writer.generate(length=LENGTH, seed=seed)
         library.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        for _ in writers.write(STARTER, "", Wish(length=LENGTH), seed):
+            pass
+        handler.append(time.perf_counter() - began)
     command = [sys.executable, "-m", "chargen", "app", "--port", "7864"]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -79,6 +89,7 @@ def measure(times: int) -> dict[str, object]:
         "first_paint_ms": paint,
         "first_character_ms": statistics.median(first[1:]),
         f"{LENGTH}_characters_ms": statistics.median(last[1:]),
+        "handler_ms": 1000 * statistics.median(handler[1:]),
         "library_ms": 1000 * statistics.median(library[1:]),
     }
 

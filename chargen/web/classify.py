@@ -12,7 +12,7 @@ from chargen.errors import ChargenError
 from chargen.web import drawing
 from chargen.web.room import MOST_MINUTES, Room, View
 from chargen.web.shelf import CLASSIFIER, Shelf
-from chargen.web.train import clock_of
+from chargen.web.train import clock_of, safe_name
 
 LONGEST = 10_000  # characters of a text to judge
 LONGEST_TABLE = 20_000_000
@@ -111,7 +111,7 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
         builtin = kind == _BUILTIN
         return [
             gr.update(visible=not builtin),
-            gr.update(value=room.free_name("languages") if builtin else "my classes"),
+            gr.update(value="languages" if builtin else "my classes"),
             gr.update(value=0.6 if builtin else 5),
         ]
 
@@ -122,7 +122,7 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
             return drawing.note(str(error), bad=True)
 
     def called(path: str | None) -> Any:
-        return gr.update(value=room.free_name(Path(path).stem[:50])) if path else gr.update()
+        return gr.update(value=safe_name(path)) if path else gr.update()
 
     def begin(kind: str, path: str | None, wanted: str, length: float) -> list[Any]:
         try:
@@ -132,7 +132,7 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
                     raise ChargenError("choose a table first")
                 _table(path)
                 text = Path(path).read_text("utf-8-sig")
-            begin_training(room, text, wanted.strip(), length, Path(path or "").suffix)
+            begin_training(room, text, room.free_name(wanted), length, Path(path or "").suffix)
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), *draw()[1:]]
         return draw()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ class View:
     state: str = "idle"  # idle, preparing, training, finished, stopped or failed
     kind: str = "generator"
     name: str = ""
+    place: str = ""  # the folder of the model
     model: str = ""  # its shape, in words
     message: str = ""  # why it failed
     notes: tuple[str, ...] = ()
@@ -68,9 +70,10 @@ class Room:
         return self._view
 
     def free_name(self, wanted: str) -> str:
-        """This name, or the next free one of its kind."""
-        name, number = wanted, 1
-        while (self.checkpoints / name).exists():
+        """This name, or the next free one of its kind; what is no name, `begin` will refuse."""
+        name, number = wanted.strip(), 1
+        wanted = name
+        while NAME.fullmatch(name) and (self.checkpoints / name).exists():
             number += 1
             name = f"{wanted}-{number}"
         return name
@@ -123,7 +126,7 @@ class Room:
             assert self._process.stdin
             self._process.stdin.write(json.dumps(record) + "\n")
             self._process.stdin.flush()
-            self._view = View("preparing", kind, name)
+            self._view = View("preparing", kind, name, shlex.quote(str(folder)))
             follower = threading.Thread(
                 target=self._follow, args=(self._process, self._view), daemon=True
             )

@@ -104,12 +104,12 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
         return describe(text) if text else ""
 
     def called(path: str | None) -> Any:
-        return gr.update(value=room.free_name(_stem(path))) if path else gr.update()
+        return gr.update(value=safe_name(path)) if path else gr.update()
 
     def begin(kind: str, text: str, path: str | None, made: str, wanted: str, length: float) -> Any:
         try:
             learned = None if kind == _MANUAL else _text(kind, text, path)
-            begin_training(room, learned, wanted.strip(), length, _KINDS[made])
+            begin_training(room, learned, room.free_name(wanted), length, _KINDS[made])
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), *draw()[1:]]
         return draw()
@@ -226,7 +226,8 @@ def _text(kind: str, pasted: str, path: str | None) -> str:
         raise ChargenError(str(error).replace(path, Path(path).name)) from error
 
 
-def _stem(path: str) -> str:
+def safe_name(path: str) -> str:
+    """A name for a model, after the file that it learns from."""
     kept = [c if (c.isascii() and c.isalnum()) or c in "_-. " else "-" for c in Path(path).stem]
     return "".join(kept).strip("-. ")[:50] or "my text"
 
@@ -257,6 +258,8 @@ def _status(view: View) -> str:
             f'<progress max="100" value="{100 * view.progress:.1f}" aria-label="of the budget">'
             "</progress>"
         )
+    if view.state == "stopped":
+        parts.append(drawing.note(f"Go on in a terminal: chargen train --resume -o {view.place}"))
     if view.model:
         parts.append(drawing.note(view.model))
     parts += [drawing.note(remark) for remark in view.notes[-3:]]
