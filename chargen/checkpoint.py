@@ -120,6 +120,12 @@ def describe(
         tokenizer = load_tokenizer(dump)
     except (ChargenError, TypeError) as error:
         raise ChargenError(f"{folder} is damaged: {error}") from error
+    split_on = record.get("corpus", {}).get("split_on")
+    if split_on is not None and (not split_on or tokenizer.end_id is None):
+        raise ChargenError(
+            f"{path} is damaged: corpus.split_on is {split_on!r}, and the tokenizer "
+            f"{'has no' if tokenizer.end_id is None else 'has an'} end symbol"
+        )
     if len(tokenizer) != config.vocab_size:
         raise ChargenError(
             f"{folder} is damaged: its tokenizer has {len(tokenizer)} ids, "

@@ -560,6 +560,8 @@ def _pickle(folder, sign):
         (_config(lambda c: c["model"].update(dropout="much")), "dropout must be"),
         (_config(lambda c: c["model"].update(cell=["lstm"])), "damaged"),
         (_config(lambda c: c["model"].update(vocab_size=7)), "its tokenizer has 18 ids"),
+        (_config(lambda c: c["corpus"].update(split_on="line")), "no end symbol"),
+        (_config(lambda c: c["corpus"].update(split_on="")), "no end symbol"),
         (_vocabulary("abc"), "its tokenizer has 3 ids"),
         (_vocabulary("aabbccddeeffgghhii"), "damaged"),
         (_vocabulary(["\ud800"] * 18), "damaged"),

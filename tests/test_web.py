@@ -1,5 +1,6 @@
 """The page as programs and mischief see it: endpoints, and rows 71 to 79 of the table of faults."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -15,10 +16,12 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from starlette.responses import PlainTextResponse
 
 from chargen import Sampler, TextGenerator
 from chargen.text_generator import STARTER
 from chargen.web import drawing
+from chargen.web.server import LOCAL, Gate
 
 pytestmark = pytest.mark.slow
 
@@ -266,6 +269,28 @@ def test_row_73_it_answers_to_its_own_name_and_page_alone(server, path, headers,
     assert answer.status_code == status
     if status != 200:
         assert answer.text.startswith("This page does not answer")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "127.0.0.1:7860", "Origin": "https://example.org"}, 200),
+        ({"Host": "example.org", "Origin": "https://example.org"}, 200),
+        ({"Host": "example.org", "Origin": "https://evil.example"}, 403),
+        ({"Host": "evil.example", "Origin": "https://example.org"}, 400),
+        ({"Host": "127.0.0.1", "Content-Length": "99000000"}, 413),
+    ],
+)
+def test_row_73_behind_a_proxy_it_answers_to_the_proxy_too(headers, status):
+    async def page(scope, receive, send):
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    async def ask():
+        transport = httpx.ASGITransport(Gate(page, LOCAL, "example.org"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post("/", headers=headers)
+
+    assert asyncio.run(ask()).status_code == status
 
 
 def test_row_73_nothing_can_be_stored_from_elsewhere(server):

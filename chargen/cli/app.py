@@ -38,7 +38,11 @@ class Login(click.ParamType):  # type: ignore[type-arg]
     help="Asked of every visitor; wanted where others can reach the page.",
 )
 @click.option("--open-to-all", is_flag=True, help="Let everybody in who can reach a public --host.")
-@click.option("--root-path", default="", help="The path under which a proxy shows the page.")
+@click.option(
+    "--root-path",
+    default="",
+    help="The address under which a proxy shows the page, such as https://example.org/chargen.",
+)
 @click.option(
     "--checkpoints",
     type=click.Path(file_okay=False, path_type=Path),

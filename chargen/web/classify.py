@@ -12,7 +12,7 @@ from chargen.errors import ChargenError
 from chargen.web import drawing
 from chargen.web.room import MOST_MINUTES, Room, View
 from chargen.web.shelf import CLASSIFIER, Shelf
-from chargen.web.train import clock_of, safe_name
+from chargen.web.train import safe_name, status
 
 LONGEST = 10_000  # characters of a text to judge
 LONGEST_TABLE = 20_000_000
@@ -89,9 +89,8 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
                     variant="stop",
                     visible=False,
                     elem_id="stop-classifier",
-                    elem_classes="stops",
                 )
-            status = gr.HTML(elem_id="classifier-status")
+            told = gr.HTML(elem_id="classifier-status")
             figure = gr.HTML(elem_id="classifier-curve")
             confusion = gr.HTML(elem_id="confusion")
     clock = gr.Timer(1.0, active=room.view().busy)
@@ -162,7 +161,7 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
         return draw()
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    shown = [status, figure, confusion, stop, start, hint, judging, model, clock]
+    shown = [told, figure, confusion, stop, start, hint, judging, model, clock]
     judging_now: dict[str, Any] = {
         "fn": judge_text,
         "inputs": [typed, model],
@@ -222,23 +221,10 @@ def _status(view: View, any_view: View) -> str:
         return drawing.note(busy)
     heads = {
         "preparing": f"Reading the texts for “{view.name}” …",
-        "training": f"“{view.name}” is learning.",
         "finished": f"“{view.name}” has learned: type a text and see.",
-        "stopped": f"“{view.name}” was stopped; the best so far is kept.",
-        "failed": f"“{view.name}” could not be trained: {view.message}",
     }
-    parts = [drawing.note(heads[view.state], bad=view.state == "failed")]
-    if view.step:
-        pairs = [("step", f"{view.step:,}"), ("time", clock_of(view.seconds))]
-        if view.busy:
-            pairs.append(("left", clock_of(view.left)))
-        if view.scores:
-            pairs.append(("right, of texts it never saw", f"{view.scores[-1][1]:.1%}"))
-        parts.append(drawing.facts(pairs))
-    if view.model:
-        parts.append(drawing.note(view.model))
-    parts += [drawing.note(remark) for remark in view.notes[-3:]]
-    return "".join(parts)
+    right = [("right, of texts it never saw", f"{score:.1%}") for _, score in view.scores[-1:]]
+    return status(view, heads, right)
 
 
 def _figure(view: View) -> str:

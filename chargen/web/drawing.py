@@ -78,6 +78,11 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<div class="facts">{"".join(cells)}</div>'
 
 
+def progress(share: float) -> str:
+    """How much of a budget is spent, from 0 to 1."""
+    return f'<progress max="1" value="{share:.3f}" aria-label="of the budget"></progress>'
+
+
 def heat(pieces: Sequence[tuple[str, float]]) -> str:
     """A text, coloured by how much each character mattered, one colour for, one against."""
     largest = max((abs(weight) for _, weight in pieces), default=0) or 1.0

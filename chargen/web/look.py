@@ -141,7 +141,7 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
 footer { opacity: .6; }
 """
 
-# Ctrl-Enter does what the open tab is for, Escape stops it.
+# Ctrl-Enter does what the open tab is for, Escape stops writing; a training is not ended by a slip.
 HEAD = """
 <script>
 document.addEventListener('keydown', (event) => {

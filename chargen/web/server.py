@@ -28,8 +28,9 @@ class Gate:
     (DNS rebinding) or in Origin gives it away; Gradio itself answers such requests.
     """
 
-    def __init__(self, app: Any, hosts: tuple[str, ...]) -> None:
-        self._app, self._hosts = app, hosts  # no hosts: any, where a log-in guards the page
+    def __init__(self, app: Any, hosts: tuple[str, ...], proxy: str = "") -> None:
+        self._app, self._proxy = app, proxy  # the name of a proxy that stands before the page
+        self._hosts = hosts  # none: any, where a log-in guards the page
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """One request."""
@@ -39,11 +40,11 @@ class Gate:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         name = urlsplit(f"//{host}").hostname or ""
-        origin = headers.get("origin")
+        origin = urlsplit(headers["origin"]) if "origin" in headers else None
         refusal = None
-        if self._hosts and name not in self._hosts:
+        if self._hosts and name not in (*self._hosts, self._proxy):
             refusal = 400, "This page does not answer to that name."
-        elif origin and urlsplit(origin).netloc != headers.get("x-forwarded-host", host):
+        elif origin and origin.netloc != host and (not self._proxy or origin.hostname != self._proxy):
             refusal = 403, "This page does not answer to other pages."
         elif int(headers.get("content-length") or 0) > LARGEST_REQUEST:
             refusal = 413, "Too large: at most 20 MB."
@@ -74,8 +75,8 @@ def serve(
             "everybody who can reach it may train and write here"
         )
     atexit.register(page.room.close)
-    # Behind a proxy the names are the proxy's business, and where there is a log-in it is the guard.
-    hosts = LOCAL if local and not root_path else ()
+    proxy = urlsplit(root_path).hostname or ""
+    hosts = LOCAL if local else ()
     try:
         _, url, _ = page.blocks.launch(
             server_name=host,
@@ -99,7 +100,7 @@ def serve(
             theme=look.theme(),
             css=look.CSS,
             head=look.HEAD,
-            app_kwargs={"middleware": [Middleware(Gate, hosts=hosts)]},
+            app_kwargs={"middleware": [Middleware(Gate, hosts=hosts, proxy=proxy)]},
         )
     except OSError as error:
         raise ChargenError(

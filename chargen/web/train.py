@@ -73,7 +73,7 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
                 )
             start = gr.Button("Train", variant="primary", elem_id="train", elem_classes="does")
         with gr.Column(scale=7, min_width=320):
-            status = gr.HTML(elem_id="status")
+            told = gr.HTML(elem_id="status")
             figure = gr.HTML(elem_id="curve")
             sample = gr.HTML(elem_id="sample")
             with gr.Row(elem_classes="buttons"):
@@ -82,7 +82,6 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
                     variant="stop",
                     visible=False,
                     elem_id="stop-training",
-                    elem_classes="stops",
                 )
                 use = gr.Button("Write with it", variant="primary", visible=False, elem_id="use")
     clock = gr.Timer(1.0, active=room.view().busy)
@@ -139,7 +138,7 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
         return [gr.update(choices=names, value=room.view().name), gr.update(selected="write")]
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    shown = [status, figure, sample, stop, use, start, clock]
+    shown = [told, figure, sample, stop, use, start, clock]
     source.change(switch, source, [pasted, upload, name], **quiet).then(
         look, [source, pasted, upload], found, **quiet
     )
@@ -237,33 +236,34 @@ def _status(view: View) -> str:
         return drawing.note("Nothing is being trained. What happens will be drawn here.")
     heads = {
         "preparing": f"Reading the text and measuring this computer, for “{view.name}” …",
-        "training": f"“{view.name}” is learning.",
         "finished": f"“{view.name}” has learned.",
-        "stopped": f"“{view.name}” was stopped; the best model so far is kept.",
-        "failed": f"“{view.name}” could not be trained: {view.message}",
     }
-    parts = [drawing.note(heads[view.state], bad=view.state == "failed")]
-    if view.step:
-        pairs = [
-            ("step", f"{view.step:,}"),
-            ("characters per second", f"{view.speed:,.0f}"),
-            ("time", clock_of(view.seconds)),
-        ]
-        if view.busy:
-            pairs.append(("left", clock_of(view.left)))
-        if view.scores:
-            pairs.append(("bits per character", f"{min(s for _, s in view.scores):.3f}"))
-        parts.append(drawing.facts(pairs))
-        parts.append(
-            f'<progress max="100" value="{100 * view.progress:.1f}" aria-label="of the budget">'
-            "</progress>"
-        )
+    pairs = [("characters per second", f"{view.speed:,.0f}")]
+    if view.scores:
+        pairs.append(("bits per character", f"{min(s for _, s in view.scores):.3f}"))
+    parts = [status(view, heads, pairs)]
     if view.state == "stopped":
         parts.append(drawing.note(f"Go on in a terminal: chargen train --resume -o {view.place}"))
+    return "".join(parts)
+
+
+def status(view: View, heads: dict[str, str], pairs: list[tuple[str, str]]) -> str:
+    """What a training is doing: a sentence for its state, its figures, how far it is, what it said."""
+    common = {
+        "training": f"“{view.name}” is learning.",
+        "stopped": f"“{view.name}” was stopped; the best so far is kept.",
+        "failed": f"“{view.name}” could not be trained: {view.message}",
+    }
+    parts = [drawing.note((common | heads)[view.state], bad=view.state == "failed")]
+    if view.step:
+        times = [("time", clock_of(view.seconds))]
+        if view.busy:
+            times.append(("left", clock_of(view.left)))
+        parts.append(drawing.facts([("step", f"{view.step:,}"), *times, *pairs]))
+        parts.append(drawing.progress(view.progress))
     if view.model:
         parts.append(drawing.note(view.model))
-    parts += [drawing.note(remark) for remark in view.notes[-3:]]
-    return "".join(parts)
+    return "".join([*parts, *map(drawing.note, view.notes[-3:])])
 
 
 def _figure(view: View) -> str:

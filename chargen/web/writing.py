@@ -6,7 +6,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import chargen
 from chargen.errors import ChargenError
@@ -109,14 +109,8 @@ class Writers:
             "".join(
                 pieces[0]
                 for pieces in mark.streams(
-                    1, wish.length, chargen.Sampler(temperature, *narrowing(wish)), seed
+                    1, wish.length, replace(wish, temperature=temperature).sampler, seed
                 )
             )
             for temperature in TEMPERATURES
         ]
-
-
-def narrowing(wish: Wish) -> tuple[int | None, float | None, float | None]:
-    """Top-k, top-p and min-p of a wish, as the library wants them."""
-    sampler = wish.sampler
-    return sampler.top_k, sampler.top_p, sampler.min_p
