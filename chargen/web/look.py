@@ -130,7 +130,7 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
   width: auto !important; }
 .matrix th { font-weight: 500; color: var(--faint); padding: 2px 5px !important; text-align: right;
   border: 0 !important; }
-.matrix tr { border: 0 !important; }
+.matrix, .matrix tbody, .matrix tr { border: 0 !important; }
 .matrix tr:first-child th { text-align: center; }
 .matrix td { min-width: 2em; height: 2.1em; padding: 0 !important; text-align: center;
   border: 1px solid var(--line) !important; font-variant-numeric: tabular-nums; }
