@@ -109,11 +109,6 @@ def written(page):
     return page.locator("#written .sheet").first.text_content()
 
 
-def set_slider(page, name, value):
-    page.locator(f"#{name} input[type=number]").fill(str(value))
-    page.locator(f"#{name} input[type=number]").press("Enter")
-
-
 def seconds_until(condition, limit=30.0):
     began = time.monotonic()
     while not condition():

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import chargen
+from chargen import checkpoint
 from chargen.errors import ChargenError
 from chargen.text_generator import STARTER as STARTER_FOLDER
 
 STARTER = "starter"
-GENERATOR, CLASSIFIER = "language-model", "classifier"
+GENERATOR, CLASSIFIER = checkpoint.KIND, checkpoint.CLASSIFIER
 _HELD = 4  # models kept in memory
 
 
