@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chargen.decoding import Clamp as Clamp
     from chargen.errors import ChargenError as ChargenError
+    from chargen.inspection.copies import Copies as Copies
     from chargen.labelled import Labelled as Labelled
     from chargen.run import Run as Run
     from chargen.sampling import Sampler as Sampler
@@ -18,6 +20,8 @@ __version__ = "0.1.0"
 # Torch takes seconds to import: whoever only asks for --help does not wait for it.
 _HOMES = {
     "ChargenError": "chargen.errors",
+    "Clamp": "chargen.decoding",
+    "Copies": "chargen.inspection.copies",
     "Labelled": "chargen.labelled",
     "Run": "chargen.run",
     "Sampler": "chargen.sampling",
@@ -28,6 +32,8 @@ _HOMES = {
 }
 __all__ = [
     "ChargenError",
+    "Clamp",
+    "Copies",
     "Labelled",
     "Run",
     "Sampler",

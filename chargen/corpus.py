@@ -58,28 +58,53 @@ def prepare(
 ) -> Corpus:
     """Tokenizes a text into the cache folder, or finds it there from an earlier time.
 
-    The cache knows a text by the content and the tokenizer's settings, never by name or date. The
-    text is written in pieces, so that memory does not grow with it.
-
     Raises ChargenError for a text that cannot be read or is too short to learn from.
+    """
+    folder = tokenize(text, kind, vocab_size, split_on, val_fraction)
+    return split(*tokenized(folder), text, split_on, val_fraction)
+
+
+def tokenize(
+    text: Text,
+    kind: str = "char",
+    vocab_size: int = 1024,
+    split_on: str | None = None,
+    val_fraction: float = 0.0,
+) -> Path:
+    """The cache folder with the ids of a text and their tokenizer, made where it is not there yet.
+
+    The cache knows a text by the content and the tokenizer's settings, never by name or date. The
+    text is written in pieces, so that memory does not grow with it. Pieces of bpe and unigram are
+    learned from the training part alone.
     """
     if split_on == "":
         raise ChargenError("an empty --split-on separates nothing; use line, blank-line or a text")
-    recipe = [1, text.sha256, text.encoding, kind, split_on]
-    if kind in ("bpe", "unigram"):  # whose pieces come from the training part alone
-        recipe += [vocab_size, val_fraction]
-    folder = cache_folder() / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:32]
+    learned = [vocab_size, val_fraction] if kind in ("bpe", "unigram") else []
+    folder = cached(text.sha256, text.encoding, kind, split_on, *learned)
     if not (folder / "ids").exists():
-        fraction = 1 - val_fraction if kind in ("bpe", "unigram") else 1.0
+        fraction = 1 - val_fraction if learned else 1.0
         tokenizer = build_tokenizer(kind, text.pieces(fraction), vocab_size, split_on is not None)
         _write(folder, text, tokenizer, split_on)
         _sweep(folder.parent)
     os.utime(folder)
+    return folder
+
+
+def cached(
+    sha256: str, encoding: str = "utf-8", kind: str = "char", split_on: str | None = None, *more: float
+) -> Path:
+    """Where the cache has a text of these bytes; whether it is there is another question."""
+    recipe = [1, sha256, encoding, kind, split_on, *more]
+    return cache_folder() / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:32]
+
+
+def tokenized(folder: Path) -> tuple[Ids, Tokenizer]:
+    """What `tokenize` has written: the ids, memory-mapped, and their tokenizer."""
     tokenizer = load_tokenizer({f.name: f.read_bytes() for f in folder.glob("tokenizer.*")})
     path = folder / "ids"
     empty = np.zeros(0, tokenizer.dtype)  # which cannot be mapped
     ids = np.memmap(path, tokenizer.dtype, mode="r") if path.stat().st_size else empty
-    return split(ids, tokenizer, text, split_on, val_fraction)
+    return ids, tokenizer
 
 
 def encode(text: Text, tokenizer: Tokenizer, split_on: str | None = None) -> Iterator[Ids]:

@@ -15,14 +15,16 @@ stand in columns, (H,) for one stream and (H, B) for several.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from chargen.model import NORM_EPSILON, LanguageModel
+from chargen.errors import ChargenError
+from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig
 from chargen.sampling import Sampler
 from chargen.tokenizer import Tokenizer
 from chargen.utf8 import Guide
@@ -31,11 +33,43 @@ Array = npt.NDArray[np.float32]
 _NOISE_STEPS = 64  # steps for which noise is drawn at once
 
 
+class Clamp(NamedTuple):
+    """A component of the cell, or of h where there is no cell, that is held at a value."""
+
+    layer: int  # from 1
+    component: int  # from 0
+    value: float
+
+    def check(self, config: ModelConfig) -> None:
+        """Raises ChargenError where a model has no such component."""
+        for name, number, first, size in (
+            ("layer", self.layer, 1, config.num_layers),
+            ("component", self.component, 0, config.hidden_size),
+        ):
+            if not first <= number < first + size:
+                raise ChargenError(
+                    f"the model has no {name} {number}; take one from {first} to {first + size - 1}"
+                )
+        if not math.isfinite(self.value):
+            raise ChargenError(f"a component cannot be held at {self.value}")
+
+
+class Veto(Protocol):
+    """What keeps one stream from certain ids."""
+
+    def refuses(self, token: int) -> bool:
+        """Whether this id must not come next."""
+
+    def push(self, token: int) -> None:
+        """This id has come."""
+
+
 class Decoder:
     """A language model for stepping: `state = start(B)`, then `logits = step(ids, state)`."""
 
     def __init__(self, model: LanguageModel) -> None:
         config = model.config
+        self.config = config
         self.vocab_size = config.vocab_size
         cell = {"lstm": _Lstm, "gru": _Gru, "rnn": _Rnn}[config.cell]
         self._layers: list[_Cell] = []
@@ -45,6 +79,17 @@ class Decoder:
             self._layers.append(cell(arrays, embedding))
         self._head = _array(model.head.weight)
         self._bias = _array(model.head.bias)
+        # What is held of each layer: (component, value).
+        self._held: list[list[tuple[int, float]]] = [[] for _ in self._layers]
+
+    def clamped(self, clamps: Iterable[Clamp]) -> Decoder:
+        """The same weights with components held; raises ChargenError where there is none of such."""
+        held = copy(self)
+        held._held = [[*components] for components in self._held]
+        for clamp in clamps:
+            clamp.check(self.config)
+            held._held[clamp.layer - 1].append((clamp.component, clamp.value))
+        return held
 
     def start(self, batch: int = 1) -> DecodingState:
         """The empty state for one stream or several."""
@@ -53,8 +98,12 @@ class Decoder:
     def step(self, ids: Any, state: DecodingState) -> Array:
         """Reads one id per stream into the state; returns the logits (V,) or (V, B) of the next."""
         below = outputs = state.outputs[0]
-        for layer, memory, outputs in zip(self._layers, state.memories, state.outputs, strict=True):
+        for layer, memory, outputs, held in zip(
+            self._layers, state.memories, state.outputs, self._held, strict=True
+        ):
             h = layer.advance(ids, memory)
+            for component, value in held:
+                layer.hold(memory, component, value)
             # The root mean square, and the sum over the layers below, as in `model.Stack`.
             if h.ndim == 1:
                 np.multiply(h, 1 / math.sqrt(h.dot(h) / len(h) + NORM_EPSILON), outputs)
@@ -121,12 +170,14 @@ def draw_on(
     seed: int,
     streams: int = 1,
     guide: Guide | None = None,
+    vetoes: Sequence[Veto] = (),
 ) -> Iterator[Any]:
     """Draws ids for ever from where one stream is, whose next id has these logits (V,).
 
     Gives one id at a time, or an array of `streams`; neither the state nor the logits are changed.
     Each stream has its own randomness, made of the seed and the stream's number alone, so that it
-    draws the same in every company. With a guide, what is drawn goes on as valid UTF-8.
+    draws the same in every company. With a guide, what is drawn goes on as valid UTF-8. With a veto
+    for each stream, what it refuses is drawn anew among the rest.
     """
     state = state.fork(streams)
     logits = logits.copy() if streams == 1 else np.repeat(logits[:, None], streams, 1)
@@ -139,10 +190,32 @@ def draw_on(
             if guide is not None:
                 logits += guide.penalty[place].T
             ids = sampler.choose(logits, row)
+            if vetoes:
+                ids = _accepted(ids, logits, row, sampler, vetoes)
             if guide is not None:
                 place = guide.after[place, ids]
             yield ids
             logits = decoder.step(ids, state)
+
+
+def _accepted(ids: Any, logits: Array, noise: Array, sampler: Sampler, vetoes: Sequence[Veto]) -> Any:
+    """The ids, each replaced for as long as its stream must not have it.
+
+    The noise stays the same: the next largest sum of logits and Gumbel noise is a draw among the rest
+    in proportion to their probabilities.
+    """
+    several = logits.ndim == 2
+    chosen = list(ids) if several else [ids]
+    for stream, veto in enumerate(vetoes):
+        mine = logits[:, stream] if several else logits
+        luck = noise[:, stream] if several else noise
+        while veto.refuses(int(chosen[stream])):
+            mine[chosen[stream]] = -np.inf
+            chosen[stream] = sampler.choose(mine, luck)
+            if np.isneginf(mine[chosen[stream]]):
+                raise ChargenError("every way on is refused: allow longer copies, or begin elsewhere")
+        veto.push(int(chosen[stream]))
+    return np.array(chosen) if several else chosen[0]
 
 
 class Writing:
@@ -222,6 +295,10 @@ class _Cell:
         """Moves the memory on by one step and returns its h, (H,) or (H, B)."""
         raise NotImplementedError
 
+    def hold(self, memory: list[Array], component: int, value: float) -> None:
+        """Puts a component of the state at a value, after the step that `advance` has made."""
+        memory[0][component] = value
+
     def product(self, ids: Any, both: Array, out: Array) -> None:
         """Writes what the gates add up before their nonlinearity."""
         np.dot(self.weights, both, out)
@@ -256,6 +333,11 @@ class _Lstm(_Cell):
         np.tanh(c, h)
         np.multiply(h, o, h)
         return h
+
+    def hold(self, memory: list[Array], component: int, value: float) -> None:
+        h, _, _, _, _, _, o, _, c, _, _ = memory
+        c[component] = value
+        h[component] = o[component] * math.tanh(value)
 
 
 class _Gru(_Cell):

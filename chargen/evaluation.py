@@ -6,10 +6,12 @@ Scores are in nats per id and in bits per character, which are comparable betwee
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from chargen.errors import ChargenError
@@ -82,20 +84,33 @@ def evaluate(
     return Score(nats, scored, *tokenizer.measure(ids[1:]))
 
 
-def _nats(model: LanguageModel, ids: Ids, starts: Ids, length: int, lead: int) -> float:
-    """The surprise, in all, at the ids that follow each start, read side by side."""
-    device, total = model.head.weight.device, 0.0
+def predictions(
+    model: LanguageModel, ids: Ids, starts: Ids, length: int, lead: int = 0
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """What the model expects at the ids that follow each start, read side by side from an empty state.
+
+    Gives, span by span: logits (T, B, V), the ids that came (T, B), and which of them count (T, B):
+    the first `lead` only lead in, and what is behind the end of the text is not there.
+    """
+    device = model.head.weight.device
     state = model.initial_state(len(starts))
     span = max(16, 4096 // len(starts))
     for offset in range(-lead, length, span):
         times = np.arange(offset, min(offset + span, length))[:, None]  # (T, 1)
         where = starts + times  # (T, B)
-        counts = torch.as_tensor((times >= 0) & (where < len(ids) - 1))
+        counts = torch.as_tensor((times >= 0) & (where < len(ids) - 1)).to(device)
         where = where.clip(0, len(ids) - 2)
         inputs, targets = (
             torch.as_tensor(ids[at].astype(np.int64)).to(device) for at in (where, where + 1)
         )
         logits, state = model(inputs, state)
+        yield logits, targets, counts
+
+
+def _nats(model: LanguageModel, ids: Ids, starts: Ids, length: int, lead: int) -> float:
+    """The surprise, in all, at the ids that follow each start."""
+    total = 0.0
+    for logits, targets, counts in predictions(model, ids, starts, length, lead):
         surprise = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-        total += float(surprise[counts.flatten().to(device)].double().sum())
+        total += float(surprise[counts.flatten()].double().sum())
     return total

@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Protocol
 
-from chargen.decoding import Array, Decoder, DecodingState, Writing, draw_on
+from chargen.decoding import Array, Clamp, Decoder, DecodingState, Writing, draw_on
 from chargen.errors import ChargenError
 from chargen.sampling import Sampler
 from chargen.tokenizer import Tokenizer
+
+
+class Follower(Protocol):
+    """What keeps a text from going on in certain ways; see `inspection.copies.Follower`."""
+
+    def refuses(self, more: str) -> bool:
+        """Whether the text must not go on with this."""
+
+    def push(self, more: str) -> None:
+        """The text has gone on."""
+
+
+class Limit(Protocol):
+    """What makes a follower for a text; see `inspection.copies.Limit`."""
+
+    def follow(self, text: str) -> Follower:
+        """For a text that has begun like this."""
 
 
 class Mark:
@@ -31,6 +49,7 @@ class Mark:
         self.text = text
         self._tokenizer, self._decoder = tokenizer, decoder
         self._state, self._logits = state, logits  # never changed: whoever goes on takes a copy
+        self._limit: Limit | None = None
 
     @classmethod
     def after(cls, text: str, tokenizer: Tokenizer, decoder: Decoder) -> Mark:
@@ -47,16 +66,37 @@ class Mark:
             return self
         if not self.text or self._tokenizer.kind not in ("char", "byte"):
             # The pieces of a whole text are not those of its parts side by side.
-            return Mark.after(self.text + more, self._tokenizer, self._decoder)
-        state = self._state.fork()
-        logits = self._decoder.read(self._tokenizer.encode(more).tolist(), state)
-        return Mark(self.text + more, self._tokenizer, self._decoder, state, logits)
+            ahead = Mark.after(self.text + more, self._tokenizer, self._decoder)
+        else:
+            state = self._state.fork()
+            logits = self._decoder.read(self._tokenizer.encode(more).tolist(), state)
+            ahead = Mark(self.text + more, self._tokenizer, self._decoder, state, logits)
+        ahead._limit = self._limit
+        return ahead
+
+    def clamped(self, *clamps: Clamp) -> Mark:
+        """The same place, with components of the state held from here on.
+
+        Raises ChargenError for a component that the model does not have.
+        """
+        held = copy(self)
+        held._decoder = self._decoder.clamped(clamps)
+        return held
+
+    def limited(self, limit: Limit) -> Mark:
+        """The same place, where what is written is kept from what a limit refuses.
+
+        mark.limited(Copies.of(corpus).limit(30)) never copies more than 30 characters in a row.
+        """
+        held = copy(self)
+        held._limit = limit
+        return held
 
     def expected(self, sampler: Sampler | None = None) -> dict[str, float]:
         """What may come next and how likely it is drawn, likeliest first; zeros are left out.
 
-        The end of a document is the empty text; single bytes of a character stand as "<E2>". Without
-        a sampler, the probabilities are those of the model, at a temperature of 1.
+        Ids are named as by `Tokenizer.name`. Without a sampler, the probabilities are those of the
+        model, at a temperature of 1.
         """
         logits = self._logits.copy()
         if self._tokenizer.guide is not None:
@@ -66,7 +106,7 @@ class Mark:
         for place in (-chances).argsort(kind="stable").tolist():
             if chances[place] <= 0:
                 break
-            name = _name(self._tokenizer.pieces[place])
+            name = self._tokenizer.name(place)
             found[name] = found.get(name, 0.0) + float(chances[place])
         return found
 
@@ -81,10 +121,33 @@ class Mark:
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> Iterator[str]:
-        """Up to `length` characters of new text, piece by piece; see `TextGenerator.stream`."""
+        """Up to `length` characters of new text, piece by piece; the options are those of `Sampler`.
+
+        Ends before a `stop` text and at the end of a document. Without a seed, each time is another.
+        """
         sampler = Sampler(temperature, top_k, top_p, min_p)
-        for pieces in self.streams(1, length, sampler, seed, stop):
-            yield pieces[0]
+        return (pieces[0] for pieces in self.streams(1, length, sampler, seed, stop))
+
+    def generate(self, **options: Any) -> str:
+        """The whole of `stream`, which takes the same options."""
+        return "".join(self.stream(**options))
+
+    def generate_many(
+        self,
+        *,
+        num: int,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[str]:
+        """Several ways on, side by side; the first is that of `generate` with the same seed."""
+        sampler = Sampler(temperature, top_k, top_p, min_p)
+        steps = list(self.streams(num, length, sampler, seed, stop))
+        return ["".join(pieces[stream] for pieces in steps) for stream in range(num)]
 
     def streams(
         self,
@@ -102,11 +165,30 @@ class Mark:
             return
         writings = [Writing(self._tokenizer, length, stop) for _ in range(num)]
         guide = self._tokenizer.guide
-        for ids in draw_on(self._decoder, self._state, self._logits, sampler, seed, num, guide):
+        vetoes: list[_Veto] = []
+        if self._limit:
+            vetoes = [_Veto(self._tokenizer, self._limit.follow(self.text)) for _ in range(num)]
+        for ids in draw_on(
+            self._decoder, self._state, self._logits, sampler, seed, num, guide, vetoes
+        ):
             drawn: Any = [ids] if num == 1 else ids
             yield [writing.push(token) for writing, token in zip(writings, drawn, strict=True)]
             if all(writing.finished for writing in writings):
                 return
+
+
+class _Veto:
+    """A follower of a text as one of ids, which may be parts of characters."""
+
+    def __init__(self, tokenizer: Tokenizer, follower: Follower) -> None:
+        self._stream, self._follower = tokenizer.stream(), follower
+
+    def refuses(self, token: int) -> bool:
+        more = self._stream.fork().push(token)
+        return bool(more) and self._follower.refuses(more)
+
+    def push(self, token: int) -> None:
+        self._follower.push(self._stream.push(token))
 
 
 def _context(text: str, tokenizer: Tokenizer) -> list[int]:
@@ -115,10 +197,3 @@ def _context(text: str, tokenizer: Tokenizer) -> list[int]:
     if tokenizer.end_id is not None:
         return [*tokenizer.start(), *ids]
     return ids or tokenizer.start()
-
-
-def _name(piece: bytes) -> str:
-    try:
-        return piece.decode()
-    except UnicodeDecodeError:
-        return "".join(f"<{byte:02X}>" for byte in piece)

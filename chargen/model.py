@@ -158,11 +158,27 @@ class Stack(nn.Module):
         lengths (B,) of the texts and gives (T, B, 2H); what stands behind a text changes nothing of
         what is given for the text itself.
         """
-        outputs = self.embedding(ids)  # (T, B, E)
+        return self.read(self.embedding(ids), state, dropout, lengths)
+
+    def read(
+        self,
+        embedded: Tensor,
+        state: State,
+        dropout: torch.Generator | None = None,
+        lengths: Tensor | None = None,
+        seen: list[tuple[Tensor, Tensor]] | None = None,
+    ) -> tuple[Tensor, State]:
+        """The same from embeddings (T, B, E) on.
+
+        What each layer reads (T, B, any) and gives (T, B, H) is added to `seen`.
+        """
+        outputs = embedded
         after: State = []
         for depth, layer in enumerate(self.layers):
             before = state[depth]
             h, carried = layer(outputs, before if len(before) == 2 else before[0])  # (T, B, H)
+            if seen is not None:
+                seen.append((outputs, h))
             after.append(carried if isinstance(carried, tuple) else (carried,))
             if self.config.bidirectional:
                 assert lengths is not None
@@ -283,11 +299,18 @@ class Classifier(nn.Module):
         """
         state = self.stack.initial_state(ids.shape[1])
         outputs, _ = self.stack(ids, state, dropout, lengths)
+        return self.judge(outputs, lengths, dropout), outputs
+
+    def judge(
+        self, outputs: Tensor, lengths: Tensor, dropout: torch.Generator | None = None
+    ) -> Tensor:
+        """Outputs of the stack (T, B, width) for texts of these lengths (B,) to logits (B, C)."""
         pooled = self.pool(outputs, lengths)  # (B, width)
         if dropout is not None and self.config.dropout:
             keep = 1 - self.config.dropout
             pooled = pooled * pooled.new_empty(pooled.shape).bernoulli_(keep, generator=dropout) / keep
-        return self.head(pooled), outputs
+        logits: Tensor = self.head(pooled)
+        return logits
 
     def pool(self, outputs: Tensor, lengths: Tensor) -> Tensor:
         """One vector (B, width) for each text of (T, B, width)."""

@@ -35,6 +35,7 @@ import torch
 from chargen import checkpoint, files
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
+from chargen.inspection.copies import Copies
 from chargen.text import Text
 from chargen.text_generator import TextGenerator
 from chargen.training import Progress, Step, TrainConfig
@@ -325,6 +326,29 @@ class Run:
             files.conform(record, {"scores": _SCORES}, "config.json")
             return now.over and record["scores"]["final"] and record["scores"]["steps"] == now.step
         return False
+
+
+def corpus_of(folder: Path, record: dict[str, Any]) -> Copies:
+    """The text that a model in a folder was trained on, indexed, as its record of the corpus knows it.
+
+    Raises ChargenError where it is neither in the cache nor where it was.
+    """
+    known = record.get("corpus", {})
+    sha256, encoding, sources = str(known.get("sha256")), "utf-8", [str(known.get("name"))]
+    for state in states(folder):
+        with suppress(ChargenError, KeyError, OSError, TypeError):
+            settings = files.parse(state, (state / "config.json").read_bytes())["settings"]
+            sources, encoding = list(map(str, settings["corpus"])), str(settings["encoding"])
+    if found := Copies.cached(sha256, encoding):
+        return found
+    with suppress(ChargenError):
+        text = Text.open(sources, encoding)
+        if text.sha256 == sha256:
+            return Copies.of(text)
+    raise ChargenError(
+        f"the corpus {known.get('name', '')!r} of the model is not where it was, or was changed "
+        "since; say where it is with --corpus"
+    )
 
 
 def states(folder: Path) -> list[Path]:

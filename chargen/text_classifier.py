@@ -234,26 +234,15 @@ class TextClassifier:
         """
         ids = self._encode(text)
         batch, lengths = Texts.of([ids], [0]).batch(np.array([0]))
-        embedded: list[torch.Tensor] = []
-
-        def keep(_module: Any, _inputs: Any, output: torch.Tensor) -> None:
-            output.retain_grad()
-            embedded.append(output)
-
-        with torch.enable_grad():
-            handle = self.model.stack.embedding.register_forward_hook(keep)
-            try:
-                logits, outputs = self.model(batch, lengths)
-            finally:
-                handle.remove()
-            if self.model.config.pooling == "attention":
-                weights = self.model.weights(outputs, lengths)[:, 0]
-            else:
-                logits[0].max().backward()
-                gradient = embedded[0].grad
-                assert gradient is not None
-                weights = (gradient * embedded[0]).sum(-1)[:, 0]
-                self.model.zero_grad()
+        stack = self.model.stack
+        embedded = stack.embedding(batch).detach().requires_grad_()
+        outputs, _ = stack.read(embedded, stack.initial_state(1), lengths=lengths)
+        if self.model.config.pooling == "attention":
+            weights = self.model.weights(outputs, lengths)[:, 0]
+        else:
+            likeliest = self.model.judge(outputs, lengths)[0].max()
+            (gradient,) = torch.autograd.grad(likeliest, embedded)
+            weights = (gradient * embedded).sum(-1)[:, 0]
         told, stream, held = [], self.tokenizer.stream(), 0.0
         for token, weight in zip(ids[1:].tolist(), weights[1:].tolist(), strict=True):
             held += weight  # of the bytes of a character, on the last of them

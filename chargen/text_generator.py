@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from chargen import checkpoint, corpus
 from chargen.corpus import Corpus
 from chargen.decoding import Decoder
 from chargen.evaluation import Score, evaluate
+from chargen.inspection import components, reach, states
+from chargen.inspection.surprise import Surprise, surprise
 from chargen.language_modeling import train
 from chargen.mark import Mark
 from chargen.model import LanguageModel, ModelConfig
-from chargen.sampling import Sampler
 from chargen.sizing import shrink
 from chargen.text import Text
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
@@ -135,51 +137,23 @@ class TextGenerator:
                 self.record["scores"] = _scores(step)
             yield step
 
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 500,
-        temperature: float = 0.8,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
-    ) -> Iterator[str]:
-        """The prompt, then up to `length` characters of new text, piece by piece.
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """The prompt, then new text, piece by piece; `Mark.stream` has the options.
 
-        Ends before a `stop` text and at the end of a document. Raises ChargenError for a prompt with
-        a character that has no relative in the vocabulary; warns where a relative stands in.
+        Raises ChargenError for a prompt with a character that has no relative in the vocabulary; warns
+        where a relative stands in.
         """
-        sampler = Sampler(temperature, top_k, top_p, min_p)
         mark = self._read(prompt)
-        yield mark.text
-        for pieces in mark.streams(1, length, sampler, seed, stop):
-            yield pieces[0]
+        return chain([mark.text], mark.stream(**options))
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """The whole of `stream`, which takes the same options."""
         return "".join(self.stream(prompt, **options))
 
-    def generate_many(
-        self,
-        prompt: str = "",
-        *,
-        num: int,
-        length: int = 500,
-        temperature: float = 0.8,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
-    ) -> list[str]:
+    def generate_many(self, prompt: str = "", *, num: int, **options: Any) -> list[str]:
         """Several texts written side by side; the first is that of `generate` with the same seed."""
-        sampler = Sampler(temperature, top_k, top_p, min_p)
         mark = self._read(prompt)
-        pieces = list(mark.streams(num, length, sampler, seed, stop))
-        return [mark.text + "".join(piece[i] for piece in pieces) for i in range(num)]
+        return [mark.text + new for new in mark.generate_many(num=num, **options)]
 
     def read(self, text: str) -> Mark:
         """The place after a text, from which any number of texts can go on; see `Mark`.
@@ -194,6 +168,33 @@ class TextGenerator:
         source = Text.from_string(text) if isinstance(text, str) else text
         return evaluate(self.model, self._ids(source), self.tokenizer, window)
 
+    def surprise(self, text: str | Text) -> Surprise:
+        """How much each character of a text surprises the model, and what it had expected instead.
+
+        Characters are adapted as those of a prompt; see `read`.
+        """
+        return surprise(self.model, self.tokenizer, self._adapted(text))
+
+    def states(self, text: str | Text) -> states.Layers:
+        """What goes on in each layer while it reads a text: arrays (T, H) by name, see `states`."""
+        return states.states(self.model, self._adapted(text))
+
+    def pieces(self, text: str | Text) -> list[str]:
+        """The text in the pieces that are read one by one, each with a row in `states`."""
+        return [self.tokenizer.name(token) for token in self._adapted(text).tolist()]
+
+    def components(self, text: str | Text) -> list[components.Component]:
+        """The components of the state that follow something one can name in a text, best first."""
+        return components.components(self.model, self.tokenizer, self._adapted(text))
+
+    def reach(self, text: str | Text, farthest: int = 200, seed: int = 0) -> reach.Reach:
+        """How far back the gradient and the memory of the model reach, measured on a text."""
+        return reach.reach(self.model, self._adapted(text), farthest, seed)
+
+    def _adapted(self, text: str | Text) -> Ids:
+        whole = text if isinstance(text, str) else "".join(text.pieces())
+        return self._ids(Text.from_string(self._adapt(whole)))
+
     def _ids(self, text: Text) -> Ids:
         """A whole text in memory, each document closed by the end symbol."""
         parts = list(corpus.encode(text, self.tokenizer, self._split_on))
@@ -205,12 +206,17 @@ class TextGenerator:
         return split_on
 
     def _read(self, text: str) -> Mark:
-        text, notes = self.tokenizer.adapt(text.replace("\r\n", "\n").replace("\r", "\n"))
-        for note in notes:
-            warnings.warn(note, stacklevel=3)
+        text = self._adapt(text)
         if self._decoder is None:
             self._decoder = Decoder(self.model)
         return Mark.after(text, self.tokenizer, self._decoder)
+
+    def _adapt(self, text: str) -> str:
+        """A text in characters that the model knows; warns whoever called the public method."""
+        text, notes = self.tokenizer.adapt(text.replace("\r\n", "\n").replace("\r", "\n"))
+        for note in notes:
+            warnings.warn(note, stacklevel=4)
+        return text
 
 
 def _scores(step: Step) -> dict[str, Any]:

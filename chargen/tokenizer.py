@@ -15,6 +15,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ from chargen.utf8 import Guide
 Ids = npt.NDArray[Any]  # one dimension, of the tokenizer's dtype
 
 KINDS = ("char", "byte", "bpe", "unigram")
+UNKNOWN = np.iinfo(np.uint16).max  # no id of any vocabulary
 MAX_CHARACTERS = 20_000  # more distinct characters than any one script's everyday writing needs
 SAMPLE_CHARACTERS = 10_000_000  # what SentencePiece learns its pieces from; more adds time, not skill
 _LINE_CHARACTERS = 2_000  # longer lines are cut: SentencePiece silently drops overlong "sentences"
@@ -84,6 +86,14 @@ class Tokenizer(ABC):
             wanted -= size
         return len(ids)
 
+    def name(self, token: int) -> str:
+        """What an id stands for, single bytes of a character as "<E2>", the end symbol as ""."""
+        piece = self.pieces[token]
+        try:
+            return piece.decode()
+        except UnicodeDecodeError:
+            return "".join(f"<{byte:02X}>" for byte in piece)
+
     def _bytes(self, ids: Sequence[int] | Ids) -> bytes:
         return b"".join(map(self.pieces.__getitem__, np.asarray(ids).tolist()))
 
@@ -128,6 +138,13 @@ class TextStream:
         self._pieces = pieces
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
+    def fork(self) -> TextStream:
+        """The same place once more."""
+        fork = copy(self)
+        fork._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        fork._utf8.setstate(self._utf8.getstate())
+        return fork
+
     def push(self, token: int) -> str:
         """The text that this id completes, perhaps none yet."""
         return self._utf8.decode(self._pieces[token])
@@ -149,7 +166,7 @@ class CharTokenizer(Tokenizer):
         self.characters = characters
         codes = np.frombuffer(characters.encode("utf-32-le"), np.uint32)
         # One entry for each code point up to the last known one, and one for all beyond it.
-        self._table = np.full(int(codes[-1]) + 2, _UNKNOWN, np.uint16)
+        self._table = np.full(int(codes[-1]) + 2, UNKNOWN, np.uint16)
         self._table[codes] = np.arange(len(characters), dtype=np.uint16)
 
     @classmethod
@@ -169,17 +186,18 @@ class CharTokenizer(Tokenizer):
         return cls("".join(map(chr, codes)), documents)
 
     def encode(self, text: str) -> Ids:
-        ids = self._look_up(text)
-        if len(ids) and ids.max() == _UNKNOWN:
-            position = int(np.argmax(ids == _UNKNOWN))
+        ids = self.look_up(text)
+        if len(ids) and ids.max() == UNKNOWN:
+            position = int(np.argmax(ids == UNKNOWN))
             raise _unknown_character(text, position, "its vocabulary is that of its corpus")
         return ids.astype(self.dtype, copy=False)
 
-    def _look_up(self, text: str) -> npt.NDArray[np.uint16]:
+    def look_up(self, text: str) -> npt.NDArray[np.uint16]:
+        """The id of each character, `UNKNOWN` for those that have none."""
         return self._table.take(_code_points(text), mode="clip")
 
     def _knows(self, text: str) -> bool:
-        return bool(text) and int(self._look_up(text).max()) != _UNKNOWN
+        return bool(text) and int(self.look_up(text).max()) != UNKNOWN
 
     def adapt(self, text: str, skip: bool = False) -> tuple[str, list[str]]:
         if not text or self._knows(text):
@@ -372,8 +390,6 @@ def load_tokenizer(files: dict[str, bytes]) -> Tokenizer:
 
 
 # Characters -------------------------------------------------------------------------------------
-
-_UNKNOWN = np.iinfo(np.uint16).max
 
 
 def _unknown_character(text: str, position: int, advice: str) -> ChargenError:

@@ -12,7 +12,7 @@ import pytest
 
 from chargen.cli import main
 
-COMMANDS = ["train", "sample", "eval", "info", "classify", "fetch", "app"]
+COMMANDS = ["train", "sample", "eval", "info", "classify", "inspect", "fetch", "app"]
 QUICK = ["--steps", "3", "--hidden", "16", "--batch", "4", "--window", "16"]
 
 

@@ -13,12 +13,16 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import IO, Any, TextIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
 from chargen.errors import ChargenError
 from chargen.text import BUILTIN
+
+if TYPE_CHECKING:
+    from chargen.text_generator import TextGenerator
 
 # What a model writes must not ring or repaint a terminal: ␇ for BEL, ␛ for ESC.
 _CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
@@ -109,6 +113,7 @@ class _Commands(Lazy):
         "eval": ("chargen.cli.evaluate", "evaluate"),
         "info": ("chargen.cli.info", "info"),
         "classify": ("chargen.cli.classify", "classify"),
+        "inspect": ("chargen.cli.inspect", "inspect"),
         "fetch": ("chargen.cli.fetch", "fetch"),
         "app": ("chargen.cli.app", "app"),
     },
@@ -129,6 +134,7 @@ def main() -> None:
       chargen eval other.txt                 how well the model predicts a text
       chargen info                           what the model is and how it was trained
       chargen classify train data.csv        learn which class a text belongs to
+      chargen inspect surprise other.txt     look inside: surprise, copies, states, gradients
       chargen app                            all of it on a web page
 
     Every option can also be given as a variable, for example CHARGEN_TRAIN_MINUTES=1. Results go to
@@ -171,18 +177,23 @@ def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def load_model(folder: str | None) -> Any:
+def load_model(folder: str | None) -> TextGenerator:
     """The generator in a checkpoint folder, or the one that a person would mean by saying nothing."""
-    from pathlib import Path
+    from chargen.text_generator import TextGenerator
 
+    return TextGenerator.load(model_folder(folder))
+
+
+def model_folder(folder: str | None) -> str:
+    """The folder asked for, or the newest model's, or the starter's, and says which."""
+    if folder is not None:
+        return folder
     from chargen.checkpoint import newest
-    from chargen.text_generator import STARTER, TextGenerator
+    from chargen.text_generator import STARTER
 
-    if folder is None:
-        found = newest(Path("checkpoints"))
-        folder = str(found or STARTER)
-        say(f"model: {found or 'the starter model of the package (train your own: chargen train)'}")
-    return TextGenerator.load(folder)
+    found = newest(Path("checkpoints"))
+    say(f"model: {found or 'the starter model of the package (train your own: chargen train)'}")
+    return str(found or STARTER)
 
 
 def was_given(context: click.Context, name: str) -> bool:

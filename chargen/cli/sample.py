@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sys
 import time
-from typing import IO, Any
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import Number, load_model, model_option, read_text, say, shown
+from chargen.cli import (
+    Number,
+    Source,
+    load_model,
+    model_folder,
+    model_option,
+    read_text,
+    say,
+    shown,
+)
+from chargen.cli.inspect import copies
+from chargen.cli.inspect.copies import find_index
+
+if TYPE_CHECKING:
+    from chargen.decoding import Clamp
+    from chargen.mark import Mark
+
+
+class Clamping(click.ParamType):  # type: ignore[type-arg]
+    """A component of the state and the value that it is held at."""
+
+    name = "clamp"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        from chargen.decoding import Clamp
+
+        if isinstance(value, Clamp):
+            return value
+        found = re.fullmatch(r"(\d{1,9}):(\d{1,9})=([-+]?[\d.]+(?:e[-+]?\d+)?)", value.strip())
+        try:
+            assert found
+            return Clamp(int(found[1]), int(found[2]), float(found[3]))
+        except (AssertionError, ValueError):
+            self.fail(f"{value!r} is not of the form LAYER:COMPONENT=VALUE, such as 1:170=-2.5")
 
 
 @click.command(short_help="Write text, streamed as it is drawn.")
@@ -48,6 +83,26 @@ from chargen.cli import Number, load_model, model_option, read_text, say, shown
     help="The same seed writes the same text.  [default: drawn and shown]",
 )
 @click.option("--num", type=click.IntRange(1, 10_000), default=1, help="How many texts.")
+@click.option(
+    "--max-copy",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Never copy more than N characters in a row from the corpus.",
+)
+@click.option("--report-copies", is_flag=True, help="Say, on stderr, what is copied from the corpus.")
+@click.option(
+    "--corpus",
+    multiple=True,
+    type=Source(),
+    help="Where the corpus is, for these two.  [default: where it was in training]",
+)
+@click.option(
+    "--clamp",
+    multiple=True,
+    type=Clamping(),
+    metavar="LAYER:COMPONENT=VALUE",
+    help="Hold a component of the state at a value; repeatable. See `chargen inspect states`.",
+)
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @click.option(
     "--unknown",
@@ -64,6 +119,10 @@ def sample(
     seed: int | None,
     num: int,
     unknown: str,
+    max_copy: int | None,
+    report_copies: bool,
+    corpus: tuple[str, ...],
+    clamp: tuple[Clamp, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -78,34 +137,66 @@ def sample(
       chargen sample -m checkpoints/names --num 20
       echo "def read(self" | chargen sample --prompt-file - --stop "def "
 
-    With --json: model, prompt, seed, samples.
+    What a model has learned by heart it copies: --report-copies says how much, and --max-copy keeps it
+    from doing so. --clamp holds one number of its state, to see what that one is for.
+
+    \b
+      chargen sample -m checkpoints/poems --max-copy 30 --report-copies
+      chargen sample -m checkpoints/code --prompt "def " --clamp 1:170=-1
+
+    With --json: model, prompt, seed, samples and, with --report-copies, copies.
     """
     if prompt_file is not None:
         if prompt:
             raise click.UsageError("give --prompt or --prompt-file, not both")
         prompt = read_text(prompt_file, "the prompt")
-    writer = load_model(model)
+    folder = model_folder(model)
+    writer = load_model(folder)
     prompt, notes = writer.tokenizer.adapt(prompt, skip=unknown == "skip")
     for note in notes:
         say(f"note: {note}")
+    index = None
+    if max_copy is not None or report_copies:
+        index = find_index(folder, corpus)
+    elif corpus:
+        raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
+    mark = writer.read(prompt).clamped(*clamp)
+    if max_copy is not None and index:
+        mark = mark.limited(index.limit(max_copy))
     if seed is None:
         seed = secrets.randbits(32)
         say(f"seed: {seed}")
     options["seed"] = seed
 
+    if as_json or num > 1:
+        texts = [mark.text + new for new in mark.generate_many(num=num, **options)]
     if as_json:
-        texts = writer.generate_many(prompt, num=num, **options)
-        record = {"model": str(model or ""), "prompt": prompt, "seed": seed, "samples": texts}
+        record = {"model": folder, "prompt": prompt, "seed": seed, "samples": texts}
+        if index and report_copies:
+            record["copies"] = [copies.record(index.report(text)) for text in texts]
         click.echo(json.dumps(record, ensure_ascii=False))
-    elif num > 1:
+        return
+    if num > 1:
         documents = writer.tokenizer.end_id is not None
-        for text in writer.generate_many(prompt, num=num, **options):
+        for text in texts:
             click.echo(shown(text, sys.stdout) + ("" if documents else "\n"))
     else:
-        flushed = time.monotonic()
-        for piece in writer.stream(prompt, **options):
-            sys.stdout.write(shown(piece, sys.stdout))
-            if time.monotonic() - flushed > 0.02:  # a flush takes longer than a character
-                sys.stdout.flush()
-                flushed = time.monotonic()
-        click.echo()
+        texts = [_streamed(mark, options)]
+    if index and report_copies:
+        for number, text in enumerate(texts, start=1):
+            say(f"copies{f' in text {number:,}' if num > 1 else ''}:")
+            for line in copies.lines(index.report(text)):
+                say(f"  {line}")
+
+
+def _streamed(mark: Mark, options: dict[str, Any]) -> str:
+    """Writes a text to stdout as it is drawn; returns it."""
+    written, flushed = [], time.monotonic()
+    for piece in chain([mark.text], mark.stream(**options)):
+        written.append(piece)
+        sys.stdout.write(shown(piece, sys.stdout))
+        if time.monotonic() - flushed > 0.02:  # a flush takes longer than a character
+            sys.stdout.flush()
+            flushed = time.monotonic()
+    click.echo()
+    return "".join(written)

@@ -201,7 +201,8 @@ def _begin(
     say(f"model    {chosen.reason}")
     beaten = baselines(corpus)
     settings = options | {
-        "corpus": list(sources),
+        # So that the corpus is found again from wherever it is asked for.
+        "corpus": [str(Path(s).absolute()) if Path(s).exists() else s for s in sources],
         "hidden": chosen.model.hidden_size,
         "dropout": chosen.model.dropout,
         "batch": chosen.training.batch,

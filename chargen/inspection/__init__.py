@@ -1,0 +1,1 @@
+"""Looking inside: surprise per character, states and gates, gradient reach, copied passages."""
