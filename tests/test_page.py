@@ -252,8 +252,147 @@ def test_a_sentence_is_sorted_and_coloured(visit):
     expect(page.locator("#confusion td").first).to_be_visible()
     page.locator("#to-judge textarea").press_sequentially("Wo ist denn hier der Bahnhof?", delay=5)
     expect(page.locator("#judged button").first).to_contain_text("de")
-    expect(page.locator("#coloured .heat")).to_have_text("Wo ist denn hier der Bahnhof?")
+    expect(page.locator("#coloured .coloured")).to_have_text("Wo ist denn hier der Bahnhof?")
     picture(page, "classify")
+
+
+def look_inside(page, part):
+    tab(page, "Look inside")
+    page.locator("#inside-model input").click()
+    page.get_by_role("option", name="starter", exact=True).click()
+    tab(page, part)
+
+
+def test_a_text_is_coloured_by_surprise_as_it_is_typed(visit):
+    page = visit()
+    look_inside(page, "Surprise")
+    expect(page.locator("#surprise .coloured")).to_contain_text("The function returns a lsit")
+    text = "The function xqzt\treturns 👩‍👩‍👧 a list.\n" * 54  # 2,000 characters
+    began = time.monotonic()
+    page.locator("#inside-text textarea").fill(text)
+    expect(page.locator("#surprise .coloured")).to_contain_text("The function xqzt")
+    assert time.monotonic() - began < 3  # with a browser and a server on the same two cores
+    expect(page.locator("#worst .facts")).to_contain_text("bits per character")
+    page.locator("#inside-text textarea").fill("The function xqzt {{x}} <b>\n")
+    expect(page.locator("#surprise .coloured")).to_have_text("The function xqzt {{x}} <b>\n")
+    page.locator("#surprise [data-told]", has_text="q").hover()
+    expect(page.locator("#told-tip")).to_be_visible()
+    assert re.match(r"“q”  \d+\.\d\d bits\n“.*%", page.locator("#told-tip").text_content())
+    expect(page.locator("#worst .spots tr")).to_have_count(9)
+    picture(page, "inside-surprise")
+
+
+def test_a_component_is_found_coloured_saved_and_held(visit):
+    page = visit()
+    look_inside(page, "State")
+    page.locator("#inside-text textarea").fill(
+        "".join(Text.open(["python-docs"]).pieces())[20_000:23_000]
+    )
+    page.locator("#find").click()
+    expect(page.locator("#followers button").first).to_be_visible(timeout=20_000)
+    wanted = page.locator("#followers button").first.get_attribute("data-text")
+    page.locator("#followers button").first.click()
+    layer, kind, component = wanted.split(":")
+    expect(page.locator("#state-told")).to_contain_text(f"{kind} {component} of layer {layer}: from")
+    assert page.locator("#state .coloured [style*=--warm]").count() > 20
+    assert page.locator("#state .coloured [style*=--cool]").count() > 20
+    with page.expect_download() as download:
+        page.locator("#save-state").click()
+    saved = download.value.path().read_text()
+    assert saved.startswith("<svg")
+    assert f"{kind} {component} of layer {layer}" in saved
+    page.locator("#write-held").click()
+    expect(page.locator("#held .sheet")).to_have_count(2)
+    free, held = page.locator("#held .sheet").all_text_contents()
+    assert free != held
+    assert free[:4] == held[:4] == "The "
+    page.locator("#component input").fill("9999")
+    expect(page.locator("#state .note.bad")).to_contain_text("component")
+    page.locator("#component input").fill(component)
+    expect(page.locator("#state .coloured")).to_be_visible()
+    picture(page, "inside-state")
+
+
+def test_the_vanishing_gradient_is_seen(visit):
+    page = visit()
+    look_inside(page, "Reach")
+    expect(page.locator("#inside-text")).to_be_hidden()
+    page.locator("#measure").click()
+    expect(page.locator("#gradient svg .tag")).to_have_count(1, timeout=60_000)
+    page.locator("#compare-cells").click()
+    expect(page.locator("#reach-told")).to_contain_text("seconds", timeout=20_000)
+    expect(page.locator("#reach-told")).to_contain_text("times that of the rnn", timeout=120_000)
+    expect(page.locator("#gradient svg .tag")).to_have_text(["rnn", "gru", "lstm"])
+    picture(page, "inside-reach")
+    page.locator("#compare-cells").click()
+    expect(page.locator("#stop-cells")).to_be_visible(timeout=20_000)
+    page.locator("#stop-cells").click()
+    expect(page.locator("#reach-told")).to_contain_text("stopped")
+
+
+def test_back_to_a_bookmark_and_on_from_there_twice(visit):
+    page = visit()
+    page.locator("#prompt textarea").fill("The ")
+    page.locator("#write").click()
+    expect(page.locator("#told")).to_contain_text("500 characters, seed")
+    place = written(page)
+    page.locator("#keep").click()
+    expect(page.locator("#bookmarks input")).to_be_visible()
+    texts = []
+    for _ in range(2):
+        page.locator("#bookmarks input").click()
+        page.get_by_role("option").first.click()
+        expect(page.locator("#told")).to_contain_text("back at the bookmark")
+        assert written(page) == place
+        page.locator("#continue").click()
+        expect(page.locator("#told")).to_contain_text("500 characters, seed")
+        texts.append(written(page))
+    assert texts[0] != texts[1]
+    assert all(text.startswith(place) and len(text) == len(place) + 500 for text in texts)
+    picture(page, "bookmarks")
+
+
+def test_what_is_copied_is_coloured(visit):
+    page = visit()
+    manual = "".join(Text.open(["python-docs"]).pieces())
+    place = manual.index("The ", 30_000)
+    page.locator("#prompt textarea").fill("Zq " + manual[place : place + 120])
+    page.locator("#write").click()
+    expect(page.locator("#told")).to_contain_text("500 characters, seed")
+    before = written(page)
+    page.locator("#copied").click()
+    expect(page.locator("#told")).to_contain_text("of it stands in the training text", timeout=20_000)
+    assert written(page) == before
+    copied = "".join(page.locator("#written .coloured [style*=--cool]").all_text_contents())
+    assert manual[place : place + 120] in copied
+    picture(page, "copied")
+
+
+def test_the_page_of_a_surprised_model_needs_no_network(browser, call, tmp_path):
+    text = "a\tb\n<b>é</b> 👩‍👩‍👧 {{x}} ${y}\nlast"
+    TextGenerator.new(text * 20, hidden_size=8).save(tmp_path / "m")
+    (tmp_path / "t.txt").write_text(text)
+    status, _, _ = call("inspect", "surprise", "t.txt", "-m", "m", "--html", "t.html")
+    assert status == 0
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    faults = []
+    page.on("console", lambda m: faults.append(m.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith("file:") else faults.append(r.url))
+    page.goto(f"file://{tmp_path / 't.html'}")
+    assert page.locator("pre.coloured").text_content() == text
+    lines = page.locator("pre.coloured").inner_text().replace("↵", "").split("\n")
+    assert len(lines) == 3
+    tab_mark = page.locator(".tab").evaluate("e => getComputedStyle(e, '::before').content")
+    assert tab_mark == '"⇥"'
+    family = page.locator("pre.coloured span", has_text="👩‍👩‍👧").first
+    assert family.text_content() == "👩‍👩‍👧"  # in one piece
+    family.hover()
+    expect(page.locator("#told-tip")).to_contain_text("bits")
+    page.screenshot(path=PICTURES / "surprise-page.png")
+    context.close()
+    assert not faults
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -273,15 +412,22 @@ def test_light_and_dark(visit, scheme):
     brightness = sum(map(int, re.findall(r"\d+", ground)[:3]))
     assert (brightness > 600) == (scheme == "light"), ground
     picture(page, f"write-{scheme}")
+    tab(page, "Look inside")
+    expect(page.locator("#surprise .coloured")).to_be_visible()
+    picture(page, f"inside-{scheme}")
 
 
 def test_a_phone_needs_no_sideways_scrolling(visit):
     page = visit(width=390, height=780, has_touch=True, is_mobile=True)
     page.locator("#write").click()
     expect(page.locator("#told")).to_contain_text("500 characters")
-    for name in ("Write", "Train", "Classify"):
+    for name in ("Write", "Train", "Classify", "Look inside"):
         if page.get_by_role("tab", name=name, exact=True).is_visible():
             tab(page, name)
+        else:  # in the menu of those that find no room
+            page.locator(".overflow-menu > button").first.click()
+            page.locator(".overflow-dropdown button", has_text=name).click()
+        expect(page.get_by_role("tabpanel").filter(visible=True).first).to_be_visible()
         width = page.evaluate("document.scrollingElement.scrollWidth")
         assert width <= 390, name
         picture(page, f"phone-{name.lower()}")

@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from starlette.responses import PlainTextResponse
 
-from chargen import Sampler, TextGenerator
+from chargen import Sampler, Text, TextGenerator
 from chargen.text_generator import STARTER
 from chargen.web import drawing
 from chargen.web.server import LOCAL, Gate
@@ -88,7 +88,7 @@ def test_every_action_has_a_named_endpoint_with_types(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert set(endpoints) == {
         *("/models", "/write", "/expect", "/train", "/train_classifier"),
-        *("/training", "/stop_training", "/classify"),
+        *("/training", "/stop_training", "/classify", "/surprise", "/components", "/copies"),
     }
     types = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/write"]["parameters"]}
     assert types["prompt"] == "str"
@@ -117,6 +117,34 @@ def test_expect_gives_the_distribution_that_is_drawn_from(client, writer):
     wanted = writer.read("The functio").expected(Sampler(0.5))
     assert got == pytest.approx(wanted)
     assert next(iter(got)) == "n"
+
+
+def test_looking_inside_gives_what_the_library_gives(client, writer):
+    text = "The function returns a lsit."
+    got = client.predict(text=text, api_name="/surprise")
+    wanted = list(writer.surprise(text).characters())
+    assert [c["text"] for c in got["characters"]] == list(text)
+    assert [c["bits"] for c in got["characters"]] == pytest.approx([c.bits for c in wanted])
+    assert got["bits_per_character"] == pytest.approx(writer.score(text).bits_per_character, abs=1e-6)
+    manual = "".join(Text.open(["python-docs"]).pieces())
+    got = client.predict(text=manual[5000:7000], api_name="/components")
+    assert [row["property"] for row in got] == [
+        row.property for row in writer.components(manual[5000:7000])
+    ]
+    got = client.predict(text="Xqz " + manual[700:760] + " Xqz", api_name="/copies")
+    assert got["passages"][0]["start"] in (3, 4)
+    assert got["share"] > 0.8
+    assert got["new_words"]["Xqz"] == 2
+
+
+def test_what_is_asked_of_the_inside_is_checked(client):
+    for endpoint in ("/surprise", "/components"):
+        assert "at most 10,000" in refused(client, text="a" * 10_001, api_name=endpoint)
+        assert "no model" in refused(client, text="a", model="../x", api_name=endpoint)
+        assert "none of these" in refused(client, text="日本", api_name=endpoint)
+    assert "too few" in refused(client, text="ab", api_name="/components")
+    assert "at most 200,000" in refused(client, text="a" * 200_001, api_name="/copies")
+    assert "at least 1" in refused(client, text="a", least=0, api_name="/copies")
 
 
 def test_a_text_is_learned_and_written_like(client, server, verse):

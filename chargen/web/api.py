@@ -12,12 +12,13 @@ from gradio.events import api
 from chargen.errors import ChargenError
 from chargen.web import classify as classify_tab
 from chargen.web import train as train_tab
+from chargen.web.looking import Looker
 from chargen.web.room import Room
 from chargen.web.shelf import CLASSIFIER, GENERATOR, STARTER, Shelf
 from chargen.web.writing import Wish, Writers, seed_for
 
 
-def build(shelf: Shelf, writers: Writers, room: Room) -> None:
+def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:
     """Adds the endpoints to the page that is being put together."""
 
     def models() -> dict[str, list[str]]:
@@ -88,6 +89,25 @@ def build(shelf: Shelf, writers: Writers, room: Room) -> None:
         """The probability of each class, likeliest first."""
         return classify_tab.judge(shelf, words(model, "model"), words(text, "text"))[0]
 
+    def surprise(text: str, model: str = STARTER) -> dict[str, Any]:
+        """Bits of each character of a text (null for the first), and their mean."""
+        found, _ = looker.surprise(words(model, "model"), words(text, "text"))
+        return {
+            "bits_per_character": found.bits_per_character,
+            "characters": [{"text": c.text, "bits": c.bits} for c in found.characters()],
+        }
+
+    def components(text: str, model: str = STARTER) -> list[dict[str, Any]]:
+        """Components of the state that follow something one can name in a text, best first."""
+        rows = looker.components(words(model, "model"), words(text, "text"))
+        return [row._asdict() for row in rows]
+
+    def copies(text: str, model: str = STARTER, least: int = 30) -> dict[str, Any]:
+        """Passages of a text that stand in the text that a model was trained on."""
+        found = looker.copies(words(model, "model"), words(text, "text"), whole(least, "least"))
+        passages = [vars(passage) for passage in found.passages]
+        return {"share": found.share, "passages": passages, "new_words": found.new_words}
+
     endpoints: list[tuple[Callable[..., Any], int]] = [
         (models, 8),
         (write, 8),
@@ -97,6 +117,9 @@ def build(shelf: Shelf, writers: Writers, room: Room) -> None:
         (training, 8),
         (stop_training, 1),
         (classify, 4),
+        (surprise, 4),
+        (components, 2),
+        (copies, 2),
     ]
     for endpoint, at_once in endpoints:
         api(plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=at_once)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from math import ceil, floor, log10
+
+from chargen.inspection import colouring
+from chargen.inspection.colouring import Glyph
+from chargen.inspection.colouring import safe as text
+from chargen.inspection.components import Component
 
 MOST_BARS, LEAST = 12, 0.0005
 _BYTES = re.compile(r"(<[0-9A-F]{2}>)+")  # as `Mark.expected` names what is no whole character
-# Control characters as pictures of themselves; newlines and tabs are shown as what they are.
-_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-_NAMES = {"\n": "↵ newline", "\t": "⇥ tab", " ": "␣ space", "": "■ the end"}
-
-
-def text(raw: str) -> str:
-    """As it is to be read: no markup in it is markup."""
-    # Braces and the dollar sign as well: the page's templates would look into them.
-    safe = escape(raw.translate(_PICTURES), quote=True)
-    return safe.replace("$", "&#36;").replace("{", "&#123;").replace("}", "&#125;")
+# What puts a click on one of `bars` or `followers` before Gradio.
+CLICKED = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-text]');
+  if (button && !button.disabled) trigger('select', {text: button.dataset.text});
+});
+"""
 
 
 def named(character: str) -> str:
     """One character, so that it can be seen."""
-    return _NAMES[character].split()[0] if character in _NAMES else character
+    return colouring.named(character).split()[0] if not character.strip() else character
 
 
 def sheet(given: str, new: str = "", *, writing: bool = False, small: bool = False) -> str:
@@ -61,7 +62,7 @@ def bars(chances: Mapping[str, float], title: str, *, clickable: bool = True) ->
     for name, chance in list(chances.items())[:MOST_BARS]:
         if rows and chance < LEAST:
             break
-        shown = _NAMES.get(name, name)
+        shown = colouring.named(name)
         # Single bytes of a character, and the end of a document, cannot be typed.
         usable = clickable and name and not _BYTES.fullmatch(name)
         rows.append(
@@ -83,18 +84,71 @@ def progress(share: float) -> str:
     return f'<progress max="1" value="{share:.3f}" aria-label="of the budget"></progress>'
 
 
+def coloured(glyphs: Iterable[Glyph], *, small: bool = False) -> str:
+    """A text whose characters have colours, and something to tell to whoever points at them."""
+    spans = colouring.spans(glyphs)
+    return f'<pre class="sheet coloured{" small" if small else ""}" tabindex="0">{spans}</pre>'
+
+
 def heat(pieces: Sequence[tuple[str, float]]) -> str:
     """A text, coloured by how much each character mattered, one colour for, one against."""
     largest = max((abs(weight) for _, weight in pieces), default=0) or 1.0
-    spans = []
-    for piece, weight in pieces:
-        strength = round(60 * abs(weight) / largest)
-        colour = "accent" if weight > 0 else "second"
-        spans.append(
-            f'<span style="background:color-mix(in srgb,var(--{colour}) {strength}%,transparent)" '
-            f'title="{weight:+.3f}">{text(piece)}</span>'
-        )
-    return f'<pre class="sheet small heat">{"".join(spans)}</pre>'
+    return coloured(
+        (Glyph(piece, -weight / largest, f"{weight:+.3f}") for piece, weight in pieces), small=True
+    )
+
+
+def followers(rows: Iterable[Component]) -> str:
+    """Components of the state and what they follow; each can be chosen."""
+    lines = [
+        f'<button type="button" data-text="{row.layer}:{row.kind}:{row.component}">'
+        f'<span>{text(row.property)}</span><span class="bar" '
+        f'style="width:{100 * abs(row.correlation):.1f}%"></span>'
+        f'<span class="number">{row.correlation:+.2f}</span></button>'
+        for row in rows
+    ]
+    title = "What a component follows, and how closely. Click one to see it."
+    return f'<div class="bars wide"><p>{title}</p>{"".join(lines)}</div>'
+
+
+def decay(curves: Mapping[str, Sequence[tuple[float, float]]], title: str) -> str:
+    """Curves that fall with the distance, on a logarithmic scale."""
+    wide, high, left, right, top, bottom = 720, 320, 52, 118, 28, 34
+    values = [value for curve in curves.values() for _, value in curve if value > 0]
+    highest = ceil(log10(max(values, default=1)))
+    lowest = max(floor(log10(min(values, default=0.1))), highest - 12)
+    end = max((distance for curve in curves.values() for distance, _ in curve), default=1)
+
+    def x(distance: float) -> float:
+        return left + (wide - left - right) * distance / end
+
+    def y(value: float) -> float:
+        share = (highest - log10(max(value, 10.0**lowest))) / (highest - lowest)
+        return top + (high - top - bottom) * share
+
+    parts = [
+        f'<line class="grid" x1="{left}" x2="{wide - right}" y1="{y(10.0**power):.1f}" '
+        f'y2="{y(10.0**power):.1f}"/><text x="{left - 8}" y="{y(10.0**power) + 4:.1f}" '
+        f'text-anchor="end">{10.0**power:g}</text>'
+        for power in range(lowest, highest + 1, max(1, (highest - lowest) // 6))
+    ]
+    for number, (name, curve) in enumerate(curves.items()):
+        seen = [(distance, value) for distance, value in curve if value > 10.0**lowest]
+        line = " ".join(f"{x(distance):.1f},{y(value):.1f}" for distance, value in seen)
+        parts.append(f'<polyline class="series s{number}" points="{line}"/>')
+        if seen:
+            parts.append(
+                f'<text class="tag s{number}" x="{x(seen[-1][0]) + 8:.1f}" '
+                f'y="{y(seen[-1][1]) + 4:.1f}">{text(name)}</text>'
+            )
+    parts.append(
+        f'<text x="{left}" y="16">{text(title)}</text>'
+        f'<text x="{wide - right}" y="{high - 12}" text-anchor="end">{end:g} characters back</text>'
+    )
+    return (
+        f'<svg class="figure" viewBox="0 0 {wide} {high}" role="img" aria-label="{text(title)}">'
+        f"{''.join(parts)}</svg>"
+    )
 
 
 def matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:

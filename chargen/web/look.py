@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
+from chargen.inspection import colouring
+
 # Shown by every system without a download.
 SANS = ["ui-sans-serif", "system-ui", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
@@ -63,9 +65,9 @@ def theme() -> gr.themes.Base:
 
 CSS = """
 :root { --ink: #1f2328; --faint: #6b665d; --line: #e4e0d8; --accent: #0f766e; --soft: #0f766e22;
-  --paper: #ffffff; --second: #b45309; --bad: #b91c1c; }
+  --paper: #ffffff; --second: #b45309; --hot: #dc2626; --bad: #b91c1c; }
 .dark { --ink: #e8e6e1; --faint: #a8a49b; --line: #33383c; --accent: #2dd4bf; --soft: #2dd4bf2b;
-  --paper: #1d2022; --second: #fbbf24; --bad: #f87171; }
+  --paper: #1d2022; --second: #fbbf24; --hot: #f87171; --bad: #f87171; }
 .gradio-container { width: 100% !important; max-width: 1180px !important;
   margin: 0 auto !important; }
 .dark button[role=tab][aria-selected=true] { color: var(--accent) !important; }
@@ -135,11 +137,27 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
 .matrix td { min-width: 2em; height: 2.1em; padding: 0 !important; text-align: center;
   border: 1px solid var(--line) !important; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
-.heat span { border-radius: 2px; }
+.bars.wide button { grid-template-columns: minmax(9rem, 14rem) 1fr 3.4rem; font-family: inherit; }
+.figure .series { fill: none; stroke-width: 2; }
+.figure .s0 { stroke: var(--second); } .figure .s1 { stroke: #7c3aed; }
+.figure .s2 { stroke: var(--accent); } .figure .s3 { stroke: #2563eb; }
+.figure .s4 { stroke: #db2777; } .figure .s5 { stroke: #65a30d; }
+.figure .tag { stroke: none; font-weight: 600; }
+.figure .tag.s0 { fill: var(--second); } .figure .tag.s1 { fill: #7c3aed; }
+.figure .tag.s2 { fill: var(--accent); } .figure .tag.s3 { fill: #2563eb; }
+.figure .tag.s4 { fill: #db2777; } .figure .tag.s5 { fill: #65a30d; }
+.sheet.coloured { min-height: 6rem; }
+.spots { border-collapse: collapse; font-size: .85rem; width: auto !important; color: var(--ink); }
+.spots th { font-weight: 500; color: var(--faint); text-align: left; }
+.spots :is(td, th) { padding: 2px 12px 2px 0 !important; border: 0 !important; white-space: nowrap; }
+.spots, .spots tbody, .spots tr { border: 0 !important; }
+.spots code { white-space: pre; background: none; padding: 0; color: var(--faint); }
+.spots code b { color: var(--hot); }
 .facts { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; color: var(--faint); font-size: .9rem; }
 .facts b { color: var(--ink); font-weight: 600; font-variant-numeric: tabular-nums; }
 footer { opacity: .6; }
 """
+CSS += colouring.CSS
 
 # Ctrl-Enter does what the open tab is for, Escape stops writing; a training is not ended by a slip.
 HEAD = """
@@ -154,3 +172,4 @@ document.addEventListener('keydown', (event) => {
 }, true);
 </script>
 """
+HEAD += f"<script>{colouring.SCRIPT}</script>"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from chargen.web import api, classify, train, write
+from chargen.web import api, classify, inside, train, write
+from chargen.web.looking import Looker
 from chargen.web.room import Room
 from chargen.web.shelf import Shelf
 from chargen.web.writing import Writers
@@ -30,6 +31,7 @@ def build(checkpoints: Path) -> Page:
     """The page over the models in a folder."""
     shelf, room = Shelf(checkpoints), Room(checkpoints)
     writers = Writers(shelf)
+    looker = Looker(shelf, writers)
     blocks = gr.Blocks(
         title="chargen", analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False
     )
@@ -37,11 +39,13 @@ def build(checkpoints: Path) -> Page:
         gr.HTML(_HEAD)
         with gr.Tabs() as tabs:
             with gr.Tab("Write", id="write"):
-                menu = write.build(blocks, writers)
+                menu = write.build(blocks, writers, looker)
             with gr.Tab("Train", id="train"):
                 train.build(blocks, tabs, menu, room, shelf)
             with gr.Tab("Classify", id="classify"):
                 classify.build(blocks, room, shelf)
-        api.build(shelf, writers, room)
+            with gr.Tab("Look inside", id="inside"):
+                inside.build(blocks, looker)
+        api.build(shelf, writers, looker, room)
     blocks.queue(max_size=64, default_concurrency_limit=8)
     return Page(blocks, room)

@@ -49,11 +49,15 @@ class Shelf:
         found: chargen.TextClassifier = self._find(name, CLASSIFIER)
         return found
 
-    def _find(self, name: str, kind: str) -> Any:
+    def folder(self, name: str, kind: str = GENERATOR) -> Path:
+        """Where the model of this name is; raises ChargenError where there is none."""
         # Compared with what is there, not joined to a path: no name leads out of the folder.
         if name not in self.names(kind):
             raise ChargenError(f"there is no model {name!r}; choose one from the menu")
-        folder = STARTER_FOLDER if name == STARTER else self.checkpoints / name
+        return STARTER_FOLDER if name == STARTER else self.checkpoints / name
+
+    def _find(self, name: str, kind: str) -> Any:
+        folder = self.folder(name, kind)
         stamp = (folder / "manifest.json").stat().st_mtime
         with self._lock:
             held = self._held.pop(folder, None)

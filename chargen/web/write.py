@@ -8,17 +8,14 @@ from typing import Any
 import gradio as gr
 
 from chargen.errors import ChargenError
+from chargen.inspection.described import copied as copied_glyphs
 from chargen.web import drawing
+from chargen.web.looking import Looker
 from chargen.web.shelf import GENERATOR
 from chargen.web.writing import MOST_TEXTS, TEMPERATURES, Wish, Writers, seed_for
 
+MOST_BOOKMARKS = 20
 HINT = "Press Write, or Ctrl-Enter, and the text appears here, a character at a time."
-_CLICKED = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-text]');
-  if (button && !button.disabled) trigger('select', {text: button.dataset.text});
-});
-"""
 _DOWNLOAD = """
 () => {
   const sheets = [...document.querySelectorAll('#written .sheet')];
@@ -32,11 +29,12 @@ _DOWNLOAD = """
 """
 
 
-def build(page: gr.Blocks, writers: Writers) -> gr.Dropdown:
+def build(page: gr.Blocks, writers: Writers, looker: Looker) -> gr.Dropdown:
     """Puts the tab together; returns the menu of models, so that others can choose from it."""
     names = writers.shelf.names(GENERATOR)
     # The text whose end the bars are about, with the seed it was written with.
     place = gr.State({"given": "", "new": "", "seed": None})
+    kept = gr.State([])  # texts that are bookmarked, the newest first
     with gr.Row(equal_height=False):
         with gr.Column(scale=7, min_width=320):
             prompt = gr.Textbox(
@@ -57,6 +55,15 @@ def build(page: gr.Blocks, writers: Writers) -> gr.Dropdown:
             with gr.Row(elem_classes="buttons"):
                 compare = gr.Button("At five temperatures", size="sm", elem_id="compare")
                 download = gr.Button("Download as text", size="sm", visible=False, elem_id="download")
+                copied = gr.Button("What is copied?", size="sm", visible=False, elem_id="copied")
+                keep = gr.Button("Bookmark this place", size="sm", visible=False, elem_id="keep")
+            bookmarks = gr.Dropdown(
+                [],
+                label="Bookmarks",
+                info="Back to a place in a text, and on from there as often as you like.",
+                visible=False,
+                elem_id="bookmarks",
+            )
         with gr.Column(scale=5, min_width=300):
             model = gr.Dropdown(
                 names,
@@ -74,7 +81,7 @@ def build(page: gr.Blocks, writers: Writers) -> gr.Dropdown:
                 info="Low: the safe choice. High: the wild one. 0 always takes the likeliest.",
                 elem_id="temperature",
             )
-            expected = gr.HTML(js_on_load=_CLICKED, elem_id="bars")
+            expected = gr.HTML(js_on_load=drawing.CLICKED, elem_id="bars")
             length = gr.Slider(
                 50,
                 5000,
@@ -115,7 +122,7 @@ def build(page: gr.Blocks, writers: Writers) -> gr.Dropdown:
                     info="Only those at least this likely, relative to the likeliest. 0: all.",
                 )
     how = [length, temperature, top_k, top_p, min_p]
-    after = [onward, again, download]
+    after = [onward, again, download, copied, keep]
 
     def start(text: str, *wishes: Any) -> Iterator[dict[Any, Any]]:
         yield from _writing(text, *wishes)
@@ -199,6 +206,34 @@ def build(page: gr.Blocks, writers: Writers) -> gr.Dropdown:
             download: gr.update(visible=True),
         }
 
+    def what_is_copied(past: dict[str, Any], name: str) -> dict[Any, Any]:
+        try:
+            found = looker.copies(name, past["given"] + past["new"])
+        except ChargenError as error:
+            return {told: drawing.note(str(error), bad=True)}
+        words = (
+            f"{found.share:.1%} of it stands in the training text in pieces of {found.least} or more"
+        )
+        if found.passages:
+            longest = found.longest[0]
+            words += f", the longest {longest.length:,} characters, from its line {longest.line:,}"
+        return {written: drawing.coloured(copied_glyphs(found)), told: drawing.note(words)}
+
+    def bookmark(past: dict[str, Any], kept: list[str]) -> list[Any]:
+        text = past["given"] + past["new"]
+        kept = [text, *(other for other in kept if other != text)][:MOST_BOOKMARKS]
+        return [kept, gr.update(choices=_ends(kept), value=None, visible=True)]
+
+    def go_back(chosen: int | None, kept: list[str]) -> dict[Any, Any]:
+        if chosen is None or not 0 <= chosen < len(kept):
+            return {}
+        return {
+            place: {"given": kept[chosen], "new": "", "seed": None},
+            written: drawing.sheet(kept[chosen]),
+            told: drawing.note("back at the bookmark; Continue goes on from there"),
+            onward: gr.update(visible=True),
+        }
+
     wishes = [model, *how, seed, num]
     shown = [written, told, place, *after]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -223,6 +258,9 @@ def build(page: gr.Blocks, writers: Writers) -> gr.Dropdown:
     halted.then(halt, place, shown, **quiet).then(**bars)
     compare.click(five, [place, prompt, *wishes], shown, concurrency_limit=4, **quiet)
     download.click(None, js=_DOWNLOAD, api_visibility="private")
+    copied.click(what_is_copied, [place, model], [written, told], concurrency_limit=2, **quiet)
+    keep.click(bookmark, [place, kept], [kept, bookmarks], **quiet)
+    bookmarks.input(go_back, [bookmarks, kept], shown, **quiet).then(**bars)
     expected.select(force, [place, model], shown, **quiet).then(**bars)
     prompt.change(moved, prompt, place, **quiet).then(**bars)
     for slider in (temperature, top_k, top_p, min_p):
@@ -254,6 +292,15 @@ def _bars(writers: Writers, text: str, name: str, wish: Wish) -> str:
     if not mark.text:
         title = "How a text begins. Click one to choose it."
     return drawing.bars(mark.expected(wish.sampler), title)
+
+
+def _ends(texts: list[str]) -> list[tuple[str, int]]:
+    """Bookmarks as one can tell them apart, by the ends of their texts."""
+    ends = [text[-40:].replace("\n", "↵") for text in texts]
+    return [
+        (f"{len(texts) - number}: {'…' if len(text) > 40 else ''}{end}", number)
+        for number, (text, end) in enumerate(zip(texts, ends, strict=True))
+    ]
 
 
 def _menu(writers: Writers) -> Any:
