@@ -76,6 +76,8 @@ class Tokenizer(ABC):
         lengths = np.array([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in self.pieces])
         if self.end_id is not None:
             lengths[self.end_id] = 1
+        if (lengths == 1).all():
+            return int(len(ids) * fraction)
         starts = range(0, len(ids), 1 << 20)
         sizes = [int(lengths[ids[start : start + (1 << 20)]].sum()) for start in starts]
         wanted = int(sum(sizes) * fraction)
@@ -168,13 +170,20 @@ class CharTokenizer(Tokenizer):
         # One entry for each code point up to the last known one, and one for all beyond it.
         self._table = np.full(int(codes[-1]) + 2, UNKNOWN, np.uint16)
         self._table[codes] = np.arange(len(characters), dtype=np.uint16)
+        self._ascii = self._table.take(np.arange(128), mode="clip")
 
     @classmethod
     def build(cls, texts: Iterable[str], documents: bool = False) -> CharTokenizer:
         """Collects the characters of all the texts."""
-        seen = np.zeros(0x110000, bool)
+        seen, ascii_seen = np.zeros(0x110000, bool), b""
         for text in texts:
-            seen[_code_points(text)] = True
+            # What is new in ASCII is what is left when all that is known is struck out.
+            ascii_text = text.encode("ascii", "ignore")
+            ascii_seen += bytes(set(ascii_text.translate(None, ascii_seen)))
+            if len(ascii_text) < len(text):
+                points = _code_points(text)
+                seen[points[points > 127]] = True
+        seen[list(ascii_seen)] = True
         codes = np.flatnonzero(seen)
         if not len(codes):
             raise ChargenError("the text is empty: there is no character to learn")
@@ -186,7 +195,10 @@ class CharTokenizer(Tokenizer):
         return cls("".join(map(chr, codes)), documents)
 
     def encode(self, text: str) -> Ids:
-        ids = self.look_up(text)
+        if text.isascii():
+            ids = self._ascii.take(np.frombuffer(text.encode(), np.uint8))
+        else:
+            ids = self.look_up(text)
         if len(ids) and ids.max() == UNKNOWN:
             position = int(np.argmax(ids == UNKNOWN))
             raise _unknown_character(text, position, "its vocabulary is that of its corpus")
