@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from chargen.errors import ChargenError
-from chargen.model import Classifier
+from chargen.model import Classifier, Noise
 from chargen.tokenizer import Ids
 from chargen.training import Progress, Read, TrainConfig
 
@@ -212,7 +212,7 @@ class ClassificationTask:
         labels = torch.from_numpy(self._training.labels[places]).to(device)
         weights = None if self._weights is None else self._weights.to(device)
         hidden = torch.rand(ids.shape, generator=now.rng, device=device) < habits.noise
-        logits, outputs = model(ids.where(~hidden, ids[:1]), lengths, dropout=now.rng)
+        logits, outputs = model(ids.where(~hidden, ids[:1]), lengths, dropout=Noise(now.rng))
         loss = F.cross_entropy(logits.float(), labels, weight=weights)
         if model.reader is not None:
             inside = model.inside(outputs, lengths)[1:]  # (T - 1, B) where there is a next symbol

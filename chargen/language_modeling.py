@@ -18,7 +18,8 @@ from chargen import training
 from chargen.baselines import ngram_bits, xz_bits
 from chargen.corpus import Corpus, Lanes
 from chargen.evaluation import Score, evaluate
-from chargen.model import LanguageModel, State
+from chargen.model import LanguageModel, Noise, State
+from chargen.ranks import ALONE, Ranks
 from chargen.training import Progress, Read, Step, TrainConfig
 
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
@@ -27,10 +28,14 @@ FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 
 
 def train(
-    model: LanguageModel, corpus: Corpus, config: TrainConfig, progress: Progress | None = None
+    model: LanguageModel,
+    corpus: Corpus,
+    config: TrainConfig,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Step]:
     """Learns a corpus; see `training.train`."""
-    return training.train(model, LanguageTask(corpus, config), config, progress)
+    return training.train(model, LanguageTask(corpus, config, ranks), config, progress, ranks)
 
 
 class LanguageTask:
@@ -39,8 +44,9 @@ class LanguageTask:
     turns = True
     exactness = 3.0  # a single stream takes about three times as long per id as the lanes
 
-    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+    def __init__(self, corpus: Corpus, config: TrainConfig, ranks: Ranks = ALONE) -> None:
         self._corpus = corpus
+        self._mine = ranks.lanes(config.batch)
         self._lanes = Lanes(corpus, config.batch, config.window, config.seed)
         self._batch = config.batch
         measured = corpus.training[:QUICK_IDS]
@@ -56,10 +62,11 @@ class LanguageTask:
         """The mean surprise at the next window of all lanes, in nats per id."""
         device = model.head.weight.device
         inputs, targets, fresh = self._lanes.read(now.position)
-        x = torch.from_numpy(inputs).to(device)  # (T, B)
-        y = torch.from_numpy(targets).to(device)
-        state = model.initial_state(self._batch) if fresh else _forget(now.state, now.rng)
-        logits, state = model(x, state, dropout=now.rng)  # (T, B, V)
+        x = torch.from_numpy(inputs[:, self._mine]).to(device)  # (T, B), or this process's share
+        y = torch.from_numpy(targets[:, self._mine]).to(device)
+        noise = Noise(now.rng, self._mine, self._batch)
+        state = model.initial_state(x.shape[1]) if fresh else _forget(now.state, noise)
+        logits, state = model(x, state, dropout=noise)  # (T, B, V)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), y.flatten())
         return Read(loss, state, len(inputs), inputs.size)
 
@@ -68,10 +75,10 @@ class LanguageTask:
         return evaluate(model, self._corpus.validation[:ids], self._corpus.tokenizer, quick=quick)
 
 
-def _forget(state: State, rng: torch.Generator) -> State:
+def _forget(state: State, noise: Noise) -> State:
     """Empties the state of a lane now and then, so that the model learns to begin, too."""
-    h = state[0][0]  # (1, B, H)
-    kept = h.new_empty(1, h.shape[1], 1).bernoulli_(1 - FORGET, generator=rng)
+    h = state[0][0][0]  # (B, H)
+    kept = (noise.mask(h[:, :1], 1 - FORGET) > 0).to(h)  # (B, 1)
     return [tuple(tensor * kept for tensor in layer) for layer in state]
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,22 @@ _LARGEST = 1 << 30  # of any size; no machine holds such a model
 
 # One tuple per layer: (h, c) for lstm, (h,) for gru and rnn, each tensor of shape (1, B, H).
 State = list[tuple[Tensor, ...]]
+
+
+class Noise(NamedTuple):
+    """Randomness for dropout: drawn for all lanes, of which some are read here.
+
+    So what is hidden does not depend on how many processes share the lanes.
+    """
+
+    generator: torch.Generator
+    lanes: slice = slice(None)
+    of: int | None = None  # lanes in all, where these are not all of them
+
+    def mask(self, like: Tensor, keep: float) -> Tensor:
+        """Zeros, and 1 / keep at this share of places, of the shape and kind of a tensor (B, any)."""
+        kept = like.new_empty(self.of or len(like), *like.shape[1:])
+        return kept.bernoulli_(keep, generator=self.generator)[self.lanes] / keep
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,7 @@ class Stack(nn.Module):
         self,
         ids: Tensor,
         state: State,
-        dropout: torch.Generator | None = None,
+        dropout: Noise | None = None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Ids (T, B) and the state before them to outputs (T, B, H) and the state after them.
@@ -164,7 +180,7 @@ class Stack(nn.Module):
         self,
         embedded: Tensor,
         state: State,
-        dropout: torch.Generator | None = None,
+        dropout: Noise | None = None,
         lengths: Tensor | None = None,
         seen: list[tuple[Tensor, Tensor]] | None = None,
     ) -> tuple[Tensor, State]:
@@ -186,14 +202,10 @@ class Stack(nn.Module):
                 h = torch.cat([h, _reverse(back, lengths)], -1)  # (T, B, 2H)
             normed: Tensor = _RmsNorm.apply(h)  # type: ignore[no-untyped-call]
             if dropout is not None and self.config.dropout:
-                normed = normed * self._mask(normed, dropout)
+                # The same outputs are hidden over the whole window (Gal, Ghahramani 2016).
+                normed = normed * dropout.mask(normed[0], 1 - self.config.dropout)
             outputs = normed if depth == 0 else outputs + normed
         return outputs, after
-
-    def _mask(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Which outputs are hidden, the same ones over the whole window (Gal, Ghahramani 2016)."""
-        keep = 1 - self.config.dropout
-        return outputs.new_empty(outputs.shape[1:]).bernoulli_(keep, generator=generator) / keep
 
 
 def _reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
@@ -254,9 +266,7 @@ class LanguageModel(nn.Module):
         """The empty state: zeros."""
         return self.stack.initial_state(batch)
 
-    def forward(
-        self, ids: Tensor, state: State, dropout: torch.Generator | None = None
-    ) -> tuple[Tensor, State]:
+    def forward(self, ids: Tensor, state: State, dropout: Noise | None = None) -> tuple[Tensor, State]:
         """Ids (T, B) and a state to logits (T, B, V) and the state after the last id."""
         outputs, state = self.stack(ids, state, dropout)
         return self.head(outputs), state
@@ -290,7 +300,7 @@ class Classifier(nn.Module):
         return []
 
     def forward(
-        self, ids: Tensor, lengths: Tensor, dropout: torch.Generator | None = None
+        self, ids: Tensor, lengths: Tensor, dropout: Noise | None = None
     ) -> tuple[Tensor, Tensor]:
         """Texts (T, B) of these lengths (B,) to logits (B, C) and outputs of the stack (T, B, width).
 
@@ -301,14 +311,11 @@ class Classifier(nn.Module):
         outputs, _ = self.stack(ids, state, dropout, lengths)
         return self.judge(outputs, lengths, dropout), outputs
 
-    def judge(
-        self, outputs: Tensor, lengths: Tensor, dropout: torch.Generator | None = None
-    ) -> Tensor:
+    def judge(self, outputs: Tensor, lengths: Tensor, dropout: Noise | None = None) -> Tensor:
         """Outputs of the stack (T, B, width) for texts of these lengths (B,) to logits (B, C)."""
         pooled = self.pool(outputs, lengths)  # (B, width)
         if dropout is not None and self.config.dropout:
-            keep = 1 - self.config.dropout
-            pooled = pooled * pooled.new_empty(pooled.shape).bernoulli_(keep, generator=dropout) / keep
+            pooled = pooled * dropout.mask(pooled, 1 - self.config.dropout)
         logits: Tensor = self.head(pooled)
         return logits
 

@@ -36,6 +36,7 @@ from chargen import checkpoint, files
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.inspection.copies import Copies
+from chargen.ranks import ALONE, Ranks
 from chargen.text import Text
 from chargen.text_generator import TextGenerator
 from chargen.training import Progress, Step, TrainConfig
@@ -119,13 +120,17 @@ class Run:
     written.
     """
 
-    def __init__(self, folder: str | Path, save_seconds: float = SAVE_SECONDS) -> None:
+    def __init__(
+        self, folder: str | Path, save_seconds: float = SAVE_SECONDS, ranks: Ranks = ALONE
+    ) -> None:
         self.folder = Path(folder)
         self._save_seconds = save_seconds
+        self.ranks = ranks  # of several processes, the first one writes
         self._stack = ExitStack()
 
     def __enter__(self) -> Run:
-        self._stack.enter_context(files.claimed(self.folder))
+        if self.ranks.first:
+            self._stack.enter_context(files.claimed(self.folder))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,12 +171,13 @@ class Run:
 
         `settings` come back with `saved`. Each evaluation has a sample.
         """
-        with files.writing(self.folder):
-            for state in states(self.folder):
-                shutil.rmtree(state)
-            for name in _LINES:
-                (self.folder / name).unlink(missing_ok=True)
-        progress = Progress.begin(writer.model, config)
+        if self.ranks.first:
+            with files.writing(self.folder):
+                for state in states(self.folder):
+                    shutil.rmtree(state)
+                for name in _LINES:
+                    (self.folder / name).unlink(missing_ok=True)
+        progress = Progress.begin(writer.model, config, ranks=self.ranks)
         return self._opened(self._steps(writer, corpus, config, progress, settings or {}, is_new=True))
 
     def resume(
@@ -214,10 +220,14 @@ class Run:
             torch.set_num_threads(
                 max(1, min(saved.record["place"]["threads"], torch.get_num_threads()))
             )
-        with files.writing(self.folder):
-            files.settle(self.folder)
-            for name in _LINES:
-                _trim(self.folder / name, saved.record["lines"][name])
+        mine = self.ranks.lanes(config.batch)
+        progress.state = [tuple(t[:, mine].clone() for t in layer) for layer in progress.state]
+        self.ranks.wait()  # until all have read it
+        if self.ranks.first:
+            with files.writing(self.folder):
+                files.settle(self.folder)
+                for name in _LINES:
+                    _trim(self.folder / name, saved.record["lines"][name])
         return self._opened(self._steps(writer, text, config, progress, saved.settings, is_new=False))
 
     def _opened(self, steps: Generator[Step]) -> Iterator[Step]:
@@ -242,14 +252,14 @@ class Run:
             kept = time.monotonic()
             cost = kept - began
 
-        steps = writer.train(corpus, **vars(config), progress=now)
+        steps = writer.train(corpus, **vars(config), progress=now, ranks=self.ranks)
         if is_new:
             keep()  # from here on nothing is lost
         try:
             for step in steps:
                 if step.finished:
                     break
-                if step.evaluated:
+                if step.evaluated and self.ranks.first:
                     step = replace(
                         step, sample=writer.generate(length=SAMPLE_LENGTH, seed=step.number)
                     )
@@ -259,22 +269,27 @@ class Run:
                         writer.save(self.folder)
                 since = time.monotonic() - kept
                 cheap = cost < max(CHEAP_SECONDS, SAVE_SHARE * since)
-                if now.over or since >= self._save_seconds or (step.evaluated and cheap):
+                wanted = now.over or since >= self._save_seconds or (step.evaluated and cheap)
+                if self.ranks.told(wanted)[0]:
                     keep()
                 yield step
         except GeneratorExit:  # whoever looked on has left the loop
             keep()
-            if not (self.folder / files.MANIFEST).exists():
+            if self.ranks.first and not (self.folder / files.MANIFEST).exists():
                 writer.save(self.folder)
             raise
-        self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
-        writer.save(self.folder)
+        if self.ranks.first:
+            self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
+            writer.save(self.folder)
         yield step
 
     def _save(
         self, writer: TextGenerator, config: TrainConfig, now: Progress, settings: dict[str, Any]
     ) -> None:
         """Keeps the next state beside the earlier ones, then drops all but the last two."""
+        now = replace(now, state=[tuple(map(self.ranks.whole, layer)) for layer in now.state])
+        if not self.ranks.first:
+            return
         earlier = states(self.folder)
         number = int(earlier[-1].name.removeprefix("state-")) + 1 if earlier else 0
         record = {

@@ -20,6 +20,7 @@ from chargen.inspection.surprise import Surprise, surprise
 from chargen.language_modeling import train
 from chargen.mark import Mark
 from chargen.model import LanguageModel, ModelConfig
+from chargen.ranks import ALONE, Ranks
 from chargen.sizing import shrink
 from chargen.text import Text
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
@@ -105,11 +106,13 @@ class TextGenerator:
         seed: int = 0,
         precision: str = "auto",
         progress: Progress | None = None,
+        ranks: Ranks = ALONE,
     ) -> Iterator[Step]:
         """Trains step by step, five minutes where no budget is given; see `training.train`.
 
         Without `batch` and `window`, a short text gets smaller ones than the default. `progress` is
-        where an earlier training was left; `Run` keeps it in a folder.
+        where an earlier training was left; `Run` keeps it in a folder. `ranks` says which of several
+        processes this is.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
@@ -128,10 +131,12 @@ class TextGenerator:
             "val_fraction": text.val_fraction,
         }
         self.record["training"] = asdict(config)
-        return self._steps(text, config, progress)
+        return self._steps(text, config, progress, ranks)
 
-    def _steps(self, text: Corpus, config: TrainConfig, progress: Progress | None) -> Iterator[Step]:
-        for step in train(self.model, text, config, progress):
+    def _steps(
+        self, text: Corpus, config: TrainConfig, progress: Progress | None, ranks: Ranks
+    ) -> Iterator[Step]:
+        for step in train(self.model, text, config, progress, ranks):
             self._decoder = None  # its copy of the weights is out of date
             if step.score or step.finished:
                 self.record["scores"] = _scores(step)

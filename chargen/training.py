@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from chargen.errors import ChargenError
 from chargen.model import State, detach
+from chargen.ranks import ALONE, Ranks
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BETAS = (0.9, 0.99)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
@@ -146,7 +147,9 @@ class Progress:
     breakdowns: int = 0  # losses or gradients that were not finite; each halves the learning rate
 
     @classmethod
-    def begin(cls, model: Learner, config: TrainConfig, stack_share: float = 1.0) -> Progress:
+    def begin(
+        cls, model: Learner, config: TrainConfig, stack_share: float = 1.0, ranks: Ranks = ALONE
+    ) -> Progress:
         """Before the first step. A stack that has learned before may get a share of the rate only."""
         device = _device(model)
         rng = torch.Generator(device).manual_seed(config.seed)
@@ -169,7 +172,8 @@ class Progress:
                 "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
             }
         scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-        state = model.initial_state(config.batch)
+        mine = ranks.lanes(config.batch)
+        state = model.initial_state(mine.stop - mine.start)
         own = [tuple(tensor.clone() for tensor in layer) for layer in state]  # no memory shared
         return cls(optimizer, scaler, rng, own)
 
@@ -266,23 +270,31 @@ class Step:
 
 
 def train(
-    model: Learner, task: Task, config: TrainConfig, progress: Progress | None = None
+    model: Learner,
+    task: Task,
+    config: TrainConfig,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Step]:
     """Trains until the budget is spent or validation has turned for good; ends with the best weights.
 
     The learning rate rises, then falls along a cosine that ends with the budget. Where the loss or
     its gradient is not finite, or beyond all measure, the weights are not touched: the training goes
     back to its last evaluation with half the learning rate, and the third time raises ChargenError.
+    Of several processes, each is given the same and takes the same steps; the task knows its share.
     """
     # Numbers too small for the normal format cost twenty times the time of others on a CPU.
     torch.set_flush_denormal(True)
     try:
-        yield from _steps(model, task, config, progress or Progress.begin(model, config))
+        progress = progress or Progress.begin(model, config, ranks=ranks)
+        yield from _steps(model, task, config, progress, ranks)
     finally:
         torch.set_flush_denormal(False)
 
 
-def _steps(model: Learner, task: Task, config: TrainConfig, now: Progress) -> Iterator[Step]:
+def _steps(
+    model: Learner, task: Task, config: TrainConfig, now: Progress, ranks: Ranks
+) -> Iterator[Step]:
     autocast = autocast_for(config.precision, _device(model))
     clock = _Clock(config, task, now)
 
@@ -303,17 +315,20 @@ def _steps(model: Learner, task: Task, config: TrainConfig, now: Progress) -> It
     good, turned = _copy(model, now), ""
     while not now.over:
         rate = config.learning_rate * 0.5**now.breakdowns
+        (done,) = ranks.told(clock.done())
         for group in now.optimizer.param_groups:
-            group["lr"] = rate * group["share"] * _schedule(clock.done())
+            group["lr"] = rate * group["share"] * _schedule(done)
 
         with autocast:
             loss, state, position, ids = task.loss(model, now)
         now.optimizer.zero_grad()
         now.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        nats = loss.detach().float()
+        ranks.average([nats, *(w.grad for w in model.parameters() if w.grad is not None)])
         now.scaler.unscale_(now.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        if fault := _fault(loss.item(), norm.item(), now.scaler, limit):
-            yield record(loss.item(), remark=_go_back(fault, model, now, good, clock, rate))
+        if fault := _fault(nats.item(), norm.item(), now.scaler, limit):
+            yield record(nats.item(), remark=_go_back(fault, model, now, good, clock, rate))
             continue
         now.scaler.step(now.optimizer)
         now.scaler.update()
@@ -324,15 +339,16 @@ def _steps(model: Learner, task: Task, config: TrainConfig, now: Progress) -> It
         now.step += 1
         now.position += position
         now.ids += ids
-        now.loss += (loss.item() - now.loss) * max(0.02, 1 / now.step)
-        now.over = clock.over()
+        now.loss += (nats.item() - now.loss) * max(0.02, 1 / now.step)
+        over, due = ranks.told(clock.over(), clock.evaluation_due())
+        now.over = bool(over)
         score = None
-        if clock.evaluation_due() or now.over:
+        if due or now.over:
             began = time.perf_counter()
             if task.quick_ids:
-                score = task.score(model, task.quick_ids, quick=True)
+                score = ranks.shared(lambda: task.score(model, task.quick_ids, quick=True))
                 if fault := _fault(score.watched, 0.0, now.scaler, limit):
-                    yield record(loss.item(), remark=_go_back(fault, model, now, good, clock, rate))
+                    yield record(nats.item(), remark=_go_back(fault, model, now, good, clock, rate))
                     continue
                 _remember(model, now, score.watched)
                 turned = _turned(now.evaluations, clock.done()) if task.turns else ""
@@ -340,12 +356,12 @@ def _steps(model: Learner, task: Task, config: TrainConfig, now: Progress) -> It
             good = _copy(model, now)
             clock.evaluated(time.perf_counter() - began)
         now.seconds = clock.seconds()
-        yield record(loss.item(), score=score, remark=turned)
+        yield record(nats.item(), score=score, remark=turned)
 
     final = None
     if task.quick_ids:
         model.load_state_dict(now.best_weights)
-        final = task.score(model, clock.final_ids(), quick=False)
+        final = ranks.shared(lambda: task.score(model, clock.final_ids(), quick=False))
         now.seconds = clock.seconds()
     yield record(math.nan, score=final, remark=turned, finished=True)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chargen import ChargenError
-from chargen.model import CELLS, NORM_EPSILON, LanguageModel, ModelConfig, _RmsNorm, detach
+from chargen.model import CELLS, NORM_EPSILON, LanguageModel, ModelConfig, Noise, _RmsNorm, detach
 
 SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
 
@@ -78,10 +78,21 @@ def test_dropout_happens_only_with_randomness_and_depends_on_nothing_else(ids):
     model = model_of(dropout=0.5)
     state = model.initial_state(3)
     plain = [model(ids, state)[0] for _ in range(2)]
-    dropped = [model(ids, state, torch.Generator().manual_seed(7))[0] for _ in range(2)]
+    dropped = [model(ids, state, Noise(torch.Generator().manual_seed(7)))[0] for _ in range(2)]
     assert torch.equal(plain[0], plain[1])
     assert torch.equal(dropped[0], dropped[1])
     assert not torch.equal(plain[0], dropped[0])
+
+
+def test_dropout_of_some_lanes_is_that_of_all():
+    like = torch.ones(6, 5)
+    whole = Noise(torch.Generator().manual_seed(7)).mask(like, 0.5)
+    parts = [
+        Noise(torch.Generator().manual_seed(7), slice(start, start + 2), 6).mask(like[:2], 0.5)
+        for start in (0, 2, 4)
+    ]
+    assert torch.equal(torch.cat(parts), whole)
+    assert set(whole.unique().tolist()) == {0.0, 2.0}
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_global_randomness_alone():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
     from chargen.corpus import Corpus
+    from chargen.ranks import Ranks
     from chargen.run import Run, Saved
     from chargen.text import Text
     from chargen.training import Step
@@ -134,29 +137,58 @@ def train(
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
     if resume and overwrite:
         raise click.UsageError("give --resume or --overwrite, not both")
-    folder = _folder(out, corpus, resume, overwrite)
+    from chargen.ranks import join
 
+    with join() as ranks, _one_voice(ranks):
+        folder = ranks.shared(lambda: _folder(out, corpus, resume, overwrite))
+        _train(context, ranks, folder, corpus, budget, resume, save_every, device, options)
+        if as_json and ranks.first:
+            click.echo(json.dumps(_result(folder), allow_nan=False))
+
+
+def _train(
+    context: click.Context,
+    ranks: Ranks,
+    folder: Path,
+    corpus: tuple[str, ...],
+    budget: dict[str, Any],
+    resume: bool,
+    save_every: float,
+    device: str,
+    options: dict[str, Any],
+) -> None:
     from chargen.run import Run
     from chargen.sizing import find_device
 
     place = find_device(device)
-    with Run(folder, save_every) as run:
+    with Run(folder, save_every, ranks) as run:
         saved = run.saved(place) if resume else None
         if saved:
             _refuse_changes(context, saved, folder)
         given = [(name, value) for name, value in budget.items() if value is not None]
         if saved and saved.finished and given in ([], [saved.config.budget]):
             _already(saved, folder)
+            return
+        if saved:
+            writing, beaten, kept_apart = _resume(run, saved, corpus, budget)
         else:
-            if saved:
-                writing, beaten, kept_apart = _resume(run, saved, corpus, budget)
-            else:
-                if resume:
-                    say(f"note: nothing was kept in {folder} yet: this is the first step")
-                writing, beaten, kept_apart = _begin(run, corpus, budget, place, options)
-            _report(_watch(writing, folder), beaten, folder, kept_apart)
-    if as_json:
-        click.echo(json.dumps(_result(folder), allow_nan=False))
+            if resume:
+                say(f"note: nothing was kept in {folder} yet: this is the first step")
+            writing, beaten, kept_apart = _begin(run, corpus, budget, place, options)
+        _report(_watch(writing, folder, ranks), beaten, folder, kept_apart)
+
+
+@contextmanager
+def _one_voice(ranks: Ranks) -> Iterator[None]:
+    """Of several processes, only the first one is heard."""
+    if ranks.first:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        try:
+            yield
+        except ChargenError:
+            raise SystemExit(1) from None  # the first one says why
 
 
 # What a training is made of, and what it has to be better than: (steps, baselines, ids kept apart).
@@ -193,11 +225,11 @@ def _begin(
         "batch": options["batch"],
         "window": options["window"],
     }
-    corpus = _prepare(Text.open(sources, options["encoding"]), options)
+    corpus = _prepare(run, Text.open(sources, options["encoding"]), options)
     say(_describe(corpus))
     if len(corpus.validation) < 2 and corpus.val_fraction:
         say("note: too little is kept apart to measure by: there will be no score")
-    chosen = plan(corpus, device, training, sizes)
+    chosen = run.ranks.shared(lambda: plan(corpus, device, training, sizes))
     say(f"model    {chosen.reason}")
     beaten = baselines(corpus)
     settings = options | {
@@ -222,7 +254,7 @@ def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, An
     sources = sources or saved.settings["corpus"]
     text = Text.open(sources, saved.settings["encoding"])
     saved.refuse_other_text(text.name, text.sha256)
-    corpus = _prepare(text, saved.settings)
+    corpus = _prepare(run, text, saved.settings)
     if corpus.tokenizer.dump() != saved.writer.tokenizer.dump():
         # Another version of SentencePiece made other pieces of the same text.
         corpus = saved.writer.prepare(text, saved.settings["val_fraction"])
@@ -295,18 +327,15 @@ def _refuse_changes(context: click.Context, saved: Saved, folder: Path) -> None:
                 )
 
 
-def _prepare(text: Text, options: dict[str, Any]) -> Corpus:
-    from chargen.corpus import prepare
+def _prepare(run: Run, text: Text, options: dict[str, Any]) -> Corpus:
+    from chargen.corpus import prepare, tokenize
 
     for note in text.notes:
         say(f"note: {note}")
-    return prepare(
-        text,
-        kind=options["tokenizer"],
-        vocab_size=options["vocab_size"],
-        split_on=options["split_on"],
-        val_fraction=options["val_fraction"],
-    )
+    recipe = {name: options[name] for name in ("vocab_size", "split_on", "val_fraction")}
+    # Of several processes, the others find in the cache what the first one has put there.
+    run.ranks.shared(lambda: str(tokenize(text, options["tokenizer"], **recipe)))
+    return prepare(text, kind=options["tokenizer"], **recipe)
 
 
 def _already(saved: Saved, folder: Path) -> None:
@@ -349,7 +378,7 @@ def _describe(corpus: Corpus) -> str:
     return f"corpus   {corpus.name}: {total}\n         {corpus.tokenizer.describe()}"
 
 
-def _watch(steps: Iterator[Step], folder: Path) -> Step:
+def _watch(steps: Iterator[Step], folder: Path, ranks: Ranks) -> Step:
     """Until the end, or until a signal, after which all is kept."""
 
     def line(step: Step) -> tuple[str, str]:
@@ -360,7 +389,7 @@ def _watch(steps: Iterator[Step], folder: Path) -> Step:
         return f", and all is kept; go on with: {_going_on(folder)}"
 
     try:
-        return watch(steps, line, stopped)
+        return watch(steps, line, stopped, ranks)
     except ChargenError as error:
         if isinstance(error.__cause__, OSError):
             raise ChargenError(

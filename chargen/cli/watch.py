@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from chargen.cli import say
 from chargen.cli.signals import asked_to_stop
+from chargen.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from chargen.training import Step
 
 
 def watch(
-    steps: Iterator[Step], line: Callable[[Step], tuple[str, str]], stopped: Callable[[Step], str]
+    steps: Iterator[Step],
+    line: Callable[[Step], tuple[str, str]],
+    stopped: Callable[[Step], str],
+    ranks: Ranks = ALONE,
 ) -> Step:
     """Returns the last step. `line` says of an evaluation how good it is, and what goes beside it;
-    `stopped` says, after a signal, what was kept.
+    `stopped` says, after a signal, what was kept. Several processes stop at the same step.
     """
     from tqdm import tqdm
 
@@ -39,14 +44,14 @@ def watch(
                 bar.write(_line(step, score, beside), file=sys.stderr)
             if step.remark and not step.finished:
                 bar.write(f"note: {step.remark}", file=sys.stderr)
-            if asked and not step.finished:
+            if not step.finished and ranks.any(bool(asked)):
                 break
         else:
             return step
         steps.close()  # type: ignore[attr-defined]
         bar.close()
         say(f"stopped at step {step.number:,}{stopped(step)}")
-        raise SystemExit(128 + asked[0])
+        raise SystemExit(128 + (asked[0] if asked else signal.SIGTERM))
 
 
 def clock(seconds: float) -> str:
