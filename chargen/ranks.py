@@ -138,7 +138,9 @@ def join() -> Iterator[Ranks]:
     with _together():
         distributed.init_process_group(backend, timeout=PATIENCE)
     try:
-        yield Ranks(rank, size, device)
+        ranks = Ranks(rank, size, device)
+        yield ranks
+        ranks.wait()  # or who leaves first would break off what another one is still receiving
     finally:
         distributed.destroy_process_group()
 
