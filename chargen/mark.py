@@ -18,7 +18,7 @@ from chargen.tokenizer import Tokenizer
 
 
 class Follower(Protocol):
-    """What keeps a text from going on in certain ways; see `inspection.copies.Follower`."""
+    """What keeps a text from going on in certain ways; see `inspection.limit.Follower`."""
 
     def refuses(self, more: str) -> bool:
         """Whether the text must not go on with this."""
@@ -28,7 +28,7 @@ class Follower(Protocol):
 
 
 class Limit(Protocol):
-    """What makes a follower for a text; see `inspection.copies.Limit`."""
+    """What makes a follower for a text; see `inspection.limit.Limit`."""
 
     def follow(self, text: str) -> Follower:
         """For a text that has begun like this."""
@@ -137,16 +137,12 @@ class Mark:
         *,
         num: int,
         length: int = 500,
-        temperature: float = 0.8,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
         seed: int | None = None,
         stop: Sequence[str] = (),
+        **choice: Any,
     ) -> list[str]:
         """Several ways on, side by side; the first is that of `generate` with the same seed."""
-        sampler = Sampler(temperature, top_k, top_p, min_p)
-        steps = list(self.streams(num, length, sampler, seed, stop))
+        steps = list(self.streams(num, length, Sampler(**choice), seed, stop))
         return ["".join(pieces[stream] for pieces in steps) for stream in range(num)]
 
     def streams(

@@ -24,9 +24,9 @@ STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows 
 CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
 SHORTEST = 100  # ids; so much of a text is always read
-# Of each parameter, in training: weight, gradient, two moments and the best weight so far; and weight
-# and moments once more, to go back to.
-COPIES = 8
+# Of each parameter, in training: weight, average, gradient, two moments and the best weight so far;
+# and weight, average and moments once more, to go back to.
+COPIES = 10
 _PROBE_SECONDS = 0.5
 
 

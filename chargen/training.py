@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -29,7 +29,8 @@ BETAS = (0.9, 0.99)  # of AdamW (Loshchilov and Hutter 2019); few ids per step w
 WEIGHT_DECAY = 0.01
 CLIP = 1.0  # the largest norm of the gradient (Pascanu et al. 2013)
 WARM_UP = 0.02  # share of the budget in which the learning rate rises
-FINAL_RATE = 0.02  # of the learning rate, at the end of the cosine
+FINAL_RATE = 0.1  # of the learning rate, at the end of the cosine
+AVERAGED = 0.1  # about this share of the steps, the last ones, is in the average of the weights
 EVALUATIONS = 12  # at most, over the budget
 EVALUATION_SHARE = 1 / 12  # of the time, at most
 FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last and exact score
@@ -145,6 +146,7 @@ class Progress:
     evaluated_at: float = 0.0  # seconds
     evaluation_cost: float = 0.0  # seconds that the last one took
     breakdowns: int = 0  # losses or gradients that were not finite; each halves the learning rate
+    swapped: bool = False  # whether the model has the averages of its weights just now
 
     @classmethod
     def begin(
@@ -170,6 +172,7 @@ class Progress:
                 "step": torch.zeros((), device=device if fused else "cpu"),
                 "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
                 "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+                "average": weight.detach().clone(),  # which AdamW itself leaves alone
             }
         scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         mine = ranks.lanes(config.batch)
@@ -187,6 +190,29 @@ class Progress:
         """The step with the best score; the last one where nothing was measured yet."""
         return min(self.evaluations, key=lambda evaluation: evaluation[1], default=(self.step, 0))[0]
 
+    def average(self, model: Learner) -> None:
+        """Moves the averages on to the weights of one more step (Shamir and Zhang 2013)."""
+        for weight in model.parameters():
+            self.optimizer.state[weight]["average"].lerp_(
+                weight.detach(), 1 / (1 + AVERAGED * self.step)
+            )
+
+    @contextmanager
+    def averaged(self, model: Learner) -> Iterator[None]:
+        """The averages in place of the weights, for as long as the `with` block lasts."""
+        self.swap(model)
+        try:
+            yield
+        finally:
+            self.swap(model)
+
+    def swap(self, model: Learner) -> None:
+        """Exchanges the weights and their averages."""
+        self.swapped = not self.swapped
+        for weight in model.parameters():
+            kept = self.optimizer.state[weight]
+            weight.data, kept["average"] = kept["average"], weight.data
+
     def tensors(self, model: Learner) -> dict[str, Tensor]:
         """All that a training changes and that is no plain number, by name; not copied."""
         found = {"rng": self.rng.get_state()}
@@ -194,9 +220,12 @@ class Progress:
             found[f"weights.{name}"] = weight.data
             for key, value in self.optimizer.state[weight].items():
                 found[f"adamw.{key}.{name}"] = value
+            if self.swapped:  # a look at the averages changes nothing of what is kept
+                found[f"weights.{name}"] = self.optimizer.state[weight]["average"]
+                found[f"adamw.average.{name}"] = weight.data
         for depth, layer in enumerate(self.state):
             found |= {f"state.{depth}.{i}": tensor for i, tensor in enumerate(layer)}
-        if self.best_step != self.step:  # else the weights are the best ones
+        if self.best_step != self.step:  # else the averages are the best ones
             found |= {f"best.{name}": weight for name, weight in self.best_weights.items()}
         return found
 
@@ -212,7 +241,7 @@ class Progress:
         self.evaluations = [(step, nats) for step, nats in numbers["evaluations"]]
         self.scaler.load_state_dict(numbers["scaler"])
         self.best_weights = {
-            name: tensors.get(f"best.{name}", tensors[f"weights.{name}"]).to(weight, copy=True)
+            name: tensors.get(f"best.{name}", tensors[f"adamw.average.{name}"]).to(weight, copy=True)
             for name, weight in model.named_parameters()
         }
         self.state = [tuple(tensor.clone() for tensor in layer) for layer in self.state]
@@ -332,6 +361,7 @@ def _steps(
             continue
         now.scaler.step(now.optimizer)
         now.scaler.update()
+        now.average(model)
 
         # The state goes on as a value. If its history came along, the gradient would reach back
         # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
@@ -346,20 +376,26 @@ def _steps(
         if due or now.over:
             began = time.perf_counter()
             if task.quick_ids:
-                score = ranks.shared(lambda: task.score(model, task.quick_ids, quick=True))
+                with now.averaged(model):
+                    score = ranks.shared(lambda: task.score(model, task.quick_ids, quick=True))
+                    best = {k: v.detach().clone() for k, v in model.named_parameters()}
                 if fault := _fault(score.watched, 0.0, now.scaler, limit):
                     yield record(nats.item(), remark=_go_back(fault, model, now, good, clock, rate))
                     continue
-                _remember(model, now, score.watched)
+                _remember(best, now, score.watched)
                 turned = _turned(now.evaluations, clock.done()) if task.turns else ""
                 now.over = now.over or bool(turned)
             good = _copy(model, now)
             clock.evaluated(time.perf_counter() - began)
         now.seconds = clock.seconds()
-        yield record(nats.item(), score=score, remark=turned)
+        # Whoever looks at a score finds the weights that were scored.
+        with now.averaged(model) if score else nullcontext():
+            yield record(nats.item(), score=score, remark=turned)
 
     final = None
-    if task.quick_ids:
+    if not task.quick_ids:
+        now.swap(model)
+    else:
         model.load_state_dict(now.best_weights)
         final = ranks.shared(lambda: task.score(model, clock.final_ids(), quick=False))
         now.seconds = clock.seconds()
@@ -429,10 +465,10 @@ def _schedule(done: float) -> float:
     return min(1.0, (done + 1e-3) / WARM_UP) * cosine
 
 
-def _remember(model: Learner, now: Progress, nats: float) -> None:
+def _remember(weights: dict[str, Tensor], now: Progress, nats: float) -> None:
     """Notes a score, and the weights if they are the best yet."""
     if nats < now.best:
-        now.best_weights = {k: v.detach().clone() for k, v in model.named_parameters()}
+        now.best_weights = weights
     now.evaluations.append((now.step, nats))
 
 

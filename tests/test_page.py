@@ -260,6 +260,8 @@ def look_inside(page, part):
     tab(page, "Look inside")
     page.locator("#inside-model input").click()
     page.get_by_role("option", name="starter", exact=True).click()
+    # Its example comes in place of that of the model before.
+    expect(page.locator("#inside-text textarea")).to_have_value(re.compile("^The function returns a"))
     tab(page, part)
 
 
@@ -294,8 +296,9 @@ def test_a_component_is_found_coloured_saved_and_held(visit):
     page.locator("#followers button").first.click()
     layer, kind, component = wanted.split(":")
     expect(page.locator("#state-told")).to_contain_text(f"{kind} {component} of layer {layer}: from")
-    assert page.locator("#state .coloured [style*=--warm]").count() > 20
-    assert page.locator("#state .coloured [style*=--cool]").count() > 20
+    for colour in ("warm", "cool"):
+        spans = page.locator(f"#state .coloured [style*=--{colour}]")
+        seconds_until(lambda spans=spans: spans.count() > 20, limit=10)
     with page.expect_download() as download:
         page.locator("#save-state").click()
     saved = download.value.path().read_text()

@@ -11,7 +11,7 @@ import torch
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.corpus import prepare
 from chargen.run import states
-from chargen.training import Progress, TrainConfig
+from chargen.training import FINAL_RATE, Progress, TrainConfig
 
 CONFIG = TrainConfig(steps=30, batch=4, window=16)
 
@@ -170,7 +170,8 @@ def test_the_learning_rate_of_a_longer_budget_is_the_one_of_its_place(begin, ver
         steps = run.resume(saved, verse, steps=60)
         next(steps)
         rate = saved.progress.optimizer.param_groups[0]["lr"]
-    assert rate == pytest.approx(CONFIG.learning_rate / 2, rel=0.05)  # halfway down the cosine
+    halfway = CONFIG.learning_rate * (1 + FINAL_RATE) / 2  # down the cosine
+    assert rate == pytest.approx(halfway, rel=0.05)
 
 
 def test_another_text_is_refused_with_the_two_ways_on(whole, verse):
