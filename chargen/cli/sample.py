@@ -157,7 +157,7 @@ def sample(
         say(f"note: {note}")
     index = None
     if max_copy is not None or report_copies:
-        index = find_index(folder, corpus)
+        index = find_index(folder, corpus, writer=writer)
     elif corpus:
         raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
     mark = writer.read(prompt).clamped(*clamp)

@@ -13,6 +13,7 @@ from chargen.cli.inspect import colour_option, coloured, open_text
 
 if TYPE_CHECKING:
     from chargen.inspection.copies import Copies, Report
+    from chargen.text_generator import TextGenerator
 
 SHOWN = 10  # passages
 MOST_SHOWN = 300  # characters of one
@@ -73,7 +74,12 @@ def copies(
         click.echo(line)
 
 
-def find_index(model: str | None, corpus: tuple[str, ...], encoding: str = "utf-8") -> Copies:
+def find_index(
+    model: str | None,
+    corpus: tuple[str, ...],
+    encoding: str = "utf-8",
+    writer: TextGenerator | None = None,
+) -> Copies:
     """The index of the corpus that is meant: the one named, or that of the model."""
     from chargen.inspection.copies import Copies
     from chargen.text import Text
@@ -87,7 +93,7 @@ def find_index(model: str | None, corpus: tuple[str, ...], encoding: str = "utf-
     from chargen.text_generator import TextGenerator
 
     folder = model_folder(model)
-    return corpus_of(Path(folder), TextGenerator.load(folder).record)
+    return corpus_of(Path(folder), (writer or TextGenerator.load(folder)).record)
 
 
 def record(found: Report) -> dict[str, Any]:
