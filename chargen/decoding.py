@@ -1,21 +1,13 @@
-"""The fast step: weights laid out once for one-symbol-at-a-time generation; ids to text.
+"""One symbol at a time: a model laid out for generation, and ids to text.
 
-A step of `nn.LSTM` packs its weights anew at every call; here they are packed once, so that what is
-left is little more than reading them from memory, which is the limit of the machine:
-
-- The product of the first layer with its input is a table with one row per id.
-- sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: with halved weights, one tanh serves all gates.
-- Every operation writes into memory that the state owns, and the output of a layer lies where the
-  next one reads it.
-
-At this size a NumPy call takes as long as its arithmetic, so their number is what counts. Vectors
-stand in columns, (H,) for one stream and (H, B) for several.
+A step of `nn.LSTM` packs its weights anew at every call; here they are laid out once (`cells.py`), so
+that what is left is little more than reading them from memory, which is the limit of the machine.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from chargen import cells
 from chargen.errors import ChargenError
 from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig
 from chargen.sampling import Sampler
@@ -65,30 +58,36 @@ class Veto(Protocol):
 
 
 class Decoder:
-    """A language model for stepping: `state = start(B)`, then `logits = step(ids, state)`."""
+    """A language model for stepping: `state = start(B)`, then `logits = step(ids, state)`.
 
-    def __init__(self, model: LanguageModel) -> None:
+    The recurrent weights are in single precision, or in whole numbers of eight bits ("int8"), which
+    are four times as quick to read and a little less exact.
+    """
+
+    def __init__(self, model: LanguageModel, weights: str = "fp32") -> None:
         config = model.config
         self.config = config
         self.vocab_size = config.vocab_size
-        cell = {"lstm": _Lstm, "gru": _Gru, "rnn": _Rnn}[config.cell]
-        self._layers: list[_Cell] = []
+        if weights not in cells.PRECISIONS:
+            raise ChargenError(f"weights are {' or '.join(cells.PRECISIONS)}, not {weights!r}")
+        matrix = cells.PRECISIONS[weights]
+        self._layers: list[cells.Cell] = []
         for layer in model.stack.layers:
             arrays = [_array(getattr(layer, name)) for name in _WEIGHTS]
             embedding = None if self._layers else _array(model.stack.embedding.weight)
-            self._layers.append(cell(arrays, embedding))
-        self._head = _array(model.head.weight)
-        self._bias = _array(model.head.bias)
-        # What is held of each layer: (component, value).
-        self._held: list[list[tuple[int, float]]] = [[] for _ in self._layers]
+            self._layers.append(cells.CELLS[config.cell](arrays, embedding, matrix))
+        # The last column is the bias: the outputs end with a one.
+        head = [_array(model.head.weight), _array(model.head.bias)[:, None]]
+        self._head = np.asfortranarray(np.hstack(head))
+        self._product: Any = np.dot if matrix is cells.Single else _by_torch
+        self._held: list[Clamp] = []
 
     def clamped(self, clamps: Iterable[Clamp]) -> Decoder:
         """The same weights with components held; raises ChargenError where there is none of such."""
         held = copy(self)
-        held._held = [[*components] for components in self._held]
-        for clamp in clamps:
+        held._held = [*self._held, *clamps]
+        for clamp in held._held:
             clamp.check(self.config)
-            held._held[clamp.layer - 1].append((clamp.component, clamp.value))
         return held
 
     def start(self, batch: int = 1) -> DecodingState:
@@ -97,24 +96,18 @@ class Decoder:
 
     def step(self, ids: Any, state: DecodingState) -> Array:
         """Reads one id per stream into the state; returns the logits (V,) or (V, B) of the next."""
-        below = outputs = state.outputs[0]
-        for layer, memory, outputs, held in zip(
-            self._layers, state.memories, state.outputs, self._held, strict=True
-        ):
-            h = layer.advance(ids, memory)
-            for component, value in held:
-                layer.hold(memory, component, value)
-            # The root mean square, and the sum over the layers below, as in `model.Stack`.
-            if h.ndim == 1:
-                np.multiply(h, 1 / math.sqrt(h.dot(h) / len(h) + NORM_EPSILON), outputs)
-            else:
-                power = np.einsum("hb,hb->b", h, h)
-                np.multiply(h, (power / len(h) + NORM_EPSILON) ** -0.5, outputs)
-            if below is not outputs:
-                outputs += below
-            below = outputs
-        logits: Array = self._head.dot(below)
-        logits += _columns(self._bias, logits)
+        if self._held:
+            for depth, layer in enumerate(state.layers, 1):
+                layer.advance(ids)
+                for clamp in self._held:
+                    if clamp.layer == depth:
+                        layer.hold(clamp.component, clamp.value)
+                state.norms[depth - 1]()
+        else:
+            for advance, norm in state.calls:
+                advance(ids)
+                norm()
+        logits: Array = self._product(self._head, state.outputs)
         return logits
 
     def read(self, ids: Sequence[int], state: DecodingState) -> Array:
@@ -125,27 +118,63 @@ class Decoder:
 
 
 class DecodingState:
-    """Where streams are, moved on in place by `Decoder.step`.
+    """Where streams are, moved on in place by `Decoder.step`."""
 
-    Of each layer's memory the first array is h, and the second what the layer reads of the one
-    below; the outputs of the last layer go to an array of their own.
-    """
-
-    def __init__(self, layers: list[_Cell], batch: int) -> None:
-        self._layers, self._batch = layers, batch
-        self.memories = [layer.memory(batch) for layer in layers]
-        top = _zeros(layers[-1].hidden, batch)
-        self.outputs = [*(memory[1] for memory in self.memories[1:]), top]
+    def __init__(self, cells_: list[cells.Cell], batch: int) -> None:
+        self._cells = cells_
+        self.layers = [cell.run(batch) for cell in cells_]
+        self.outputs = cells.zeros(cells_[-1].hidden + 1, batch)  # of the last layer, and a one
+        self.outputs[-1] = 1
+        given = [*(layer.read for layer in self.layers[1:]), self.outputs[:-1]]
+        below = [None, *given[:-1]]
+        self.norms = [
+            _norm(layer.h, under, out)
+            for layer, under, out in zip(self.layers, below, given, strict=True)
+        ]
+        self.calls = [
+            (layer.advance, norm) for layer, norm in zip(self.layers, self.norms, strict=True)
+        ]
 
     def fork(self, batch: int = 1) -> DecodingState:
         """One stream's place once more, for one stream or several: a few kilobytes for each of them,
         whatever was read before.
         """
-        fork = DecodingState(self._layers, batch)
-        for memory, original in zip(fork.memories, self.memories, strict=True):
-            for array, values in zip(memory, original, strict=True):
-                array[...] = _columns(values, array)
+        fork = DecodingState(self._cells, batch)
+        for layer, original in zip(fork.layers, self.layers, strict=True):
+            for array, values in zip(layer.carried, original.carried, strict=True):
+                array[...] = values if array.ndim == 1 else values[:, None]
         return fork
+
+
+def _by_torch(matrix: Array, vectors: Array) -> Array:
+    """The product by the threads that the products of whole numbers go through: two libraries, each
+    with its own, get in each other's way.
+    """
+    if vectors.ndim == 1:
+        result: Array = matrix.dot(vectors)
+        return result
+    result = torch.mm(torch.from_numpy(matrix), torch.from_numpy(vectors)).numpy()
+    return result
+
+
+def _norm(h: Array, below: Array | None, out: Array) -> Callable[[], None]:
+    """What brings h to unit root mean square and adds what is below, as `model.Stack` does."""
+    multiply, add, sqrt, root = np.multiply, np.add, math.sqrt, math.sqrt(len(h))
+    epsilon, scale, square = len(h) * NORM_EPSILON, np.zeros(1, np.float32), h.dot
+
+    def one() -> None:
+        scale[0] = root / sqrt(float(square(h)) + epsilon)
+        multiply(h, scale, out)
+        if below is not None:
+            add(out, below, out)
+
+    def several() -> None:
+        multiply(h, h, out)
+        multiply(h, (out.mean(0) + NORM_EPSILON) ** -0.5, out)
+        if below is not None:
+            add(out, below, out)
+
+    return one if h.ndim == 1 else several
 
 
 def draw(
@@ -263,132 +292,8 @@ def _overlap(text: str, stop: str) -> int:
     return next((size for size in sizes if text.endswith(stop[:size])), 0)
 
 
-# The cells ----------------------------------------------------------------------------------------
-
 _WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")  # PyTorch's names
-
-
-class _Cell:
-    """One layer's weights in the order of the step.
-
-    The first layer looks its input product up in a table, one row per id. A higher one has h and what
-    it reads below each other in memory, so that one matrix multiplies both.
-    """
-
-    def __init__(self, arrays: list[Array], embedding: Array | None) -> None:
-        w_ih, w_hh, b_ih, b_hh = arrays
-        self.hidden = w_hh.shape[1]
-        self.bias = b_ih + b_hh
-        if embedding is None:
-            self.table: Array | None = None
-            self.weights = np.hstack([w_hh, w_ih])
-        else:
-            self.table = embedding @ w_ih.T + self.bias  # (V, rows)
-            self.weights = w_hh
-
-    def memory(self, batch: int) -> list[Array]:
-        """The empty state, zeros, and room for what is in between; h first, then what is read."""
-        both = _zeros(self.weights.shape[1], batch)
-        return [both[: self.hidden], both[self.hidden :], both]
-
-    def advance(self, ids: Any, memory: list[Array]) -> Array:
-        """Moves the memory on by one step and returns its h, (H,) or (H, B)."""
-        raise NotImplementedError
-
-    def hold(self, memory: list[Array], component: int, value: float) -> None:
-        """Puts a component of the state at a value, after the step that `advance` has made."""
-        memory[0][component] = value
-
-    def product(self, ids: Any, both: Array, out: Array) -> None:
-        """Writes what the gates add up before their nonlinearity."""
-        np.dot(self.weights, both, out)
-        given = self.bias if self.table is None else self.table[ids]
-        out += given if out.ndim == 1 else given.T if given.ndim == 2 else given[:, None]
-
-
-class _Lstm(_Cell):
-    def __init__(self, arrays: list[Array], embedding: Array | None) -> None:
-        hidden = arrays[1].shape[1]
-        i, f, g, o = np.arange(4 * hidden).reshape(4, hidden)
-        order = np.concatenate([i, f, o, g])  # sigmoid gates first, and g where c stands beside it
-        scale = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), hidden)
-        super().__init__([(array[order].T * scale).T for array in arrays], embedding)
-
-    def memory(self, batch: int) -> list[Array]:
-        size = self.hidden
-        rows = _zeros(5 * size, batch)  # i, f, o, g, c
-        halves = np.full_like(rows[: 3 * size], 0.5)  # faster than a scalar
-        work = np.zeros_like(rows[: 2 * size])
-        views = [rows[: 4 * size], rows[: 3 * size], rows[: 2 * size], rows[2 * size : 3 * size]]
-        return [*super().memory(batch), *views, rows[3 * size :], rows[4 * size :], halves, work]
-
-    def advance(self, ids: Any, memory: list[Array]) -> Array:
-        h, _, both, gates, i_f_o, i_f, o, g_c, c, halves, work = memory
-        self.product(ids, both, gates)
-        np.tanh(gates, gates)
-        np.multiply(i_f_o, halves, i_f_o)
-        np.add(i_f_o, halves, i_f_o)
-        np.multiply(i_f, g_c, work)
-        np.add(work[: self.hidden], work[self.hidden :], c)
-        np.tanh(c, h)
-        np.multiply(h, o, h)
-        return h
-
-    def hold(self, memory: list[Array], component: int, value: float) -> None:
-        h, _, _, _, _, _, o, _, c, _, _ = memory
-        c[component] = value
-        h[component] = o[component] * math.tanh(value)
-
-
-class _Gru(_Cell):
-    def __init__(self, arrays: list[Array], embedding: Array | None) -> None:
-        hidden = arrays[1].shape[1]
-        scale = np.repeat(np.array([0.5, 0.5, 1], np.float32), hidden)  # rows r, z, n
-        self.w_ih, self.weights, self.b_ih, self.b_hh = ((array.T * scale).T for array in arrays)
-        self.hidden = hidden
-        self.table = None if embedding is None else embedding @ self.w_ih.T + self.b_ih
-
-    def memory(self, batch: int) -> list[Array]:
-        return [_zeros(self.hidden, batch), _zeros(self.hidden, batch)]
-
-    def advance(self, ids: Any, memory: list[Array]) -> Array:
-        # The reset gate r scales only what the state gives to n, so the two products stay apart.
-        h, read = memory
-        size = self.hidden
-        carried = self.weights.dot(h)
-        carried += _columns(self.b_hh, carried)
-        if self.table is None:
-            given = self.w_ih.dot(read)
-            given += _columns(self.b_ih, given)
-        else:
-            given = self.table[ids].T
-        gates = np.tanh(given[: 2 * size] + carried[: 2 * size])
-        gates *= np.float32(0.5)
-        gates += np.float32(0.5)
-        n = np.tanh(given[2 * size :] + gates[:size] * carried[2 * size :])
-        h -= n
-        h *= gates[size:]
-        h += n
-        return h
-
-
-class _Rnn(_Cell):
-    def memory(self, batch: int) -> list[Array]:
-        return [*super().memory(batch), _zeros(self.hidden, batch)]
-
-    def advance(self, ids: Any, memory: list[Array]) -> Array:
-        h, _, both, work = memory
-        self.product(ids, both, work)
-        return np.tanh(work, h)
 
 
 def _array(tensor: torch.Tensor) -> Array:
     return tensor.detach().to("cpu", torch.float32).contiguous().numpy()
-
-
-def _zeros(rows: int, batch: int) -> Array:
-    return np.zeros(rows if batch == 1 else (rows, batch), np.float32)
-
-
-def _columns(bias: Array, like: Array) -> Array:
-    return bias if like.ndim == 1 else bias[:, None]

@@ -80,7 +80,7 @@ class Sampler:
         if self._narrows:
             scaled = self._narrow(logits.astype(np.float64) * self._sharpness)
             logits = np.where(np.isneginf(scaled), scaled, logits)
-        return (logits + noise).argmax(0)
+        return (logits + noise).argmax(0) if logits.ndim > 1 else (logits + noise).argmax()
 
     def _narrow(self, scaled: Logits) -> Logits:
         """Minus infinity for every id that is out of the choice; at least one always stays."""

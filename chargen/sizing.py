@@ -14,6 +14,7 @@ import torch
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
+from chargen.soap import Soap
 from chargen.training import TrainConfig, autocast_for
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
@@ -24,9 +25,10 @@ STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows 
 CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
 SHORTEST = 100  # ids; so much of a text is always read
-# Of each parameter, in training: weight, average, gradient, two moments and the best weight so far;
-# and weight, average and moments once more, to go back to.
-COPIES = 10
+# Of each parameter, in training: weight, average, gradient, two moments, about half a number each of
+# the optimizer's basis and of what it comes from, the best weight so far; and six of these once more,
+# to go back to.
+COPIES = 13
 _PROBE_SECONDS = 0.5
 
 
@@ -192,7 +194,7 @@ def measured_flops(device: torch.device, cell: str) -> float:
 def _probe(device: torch.device, cell: str) -> float:
     config = ModelConfig(vocab_size=64, cell=cell, hidden_size=256)
     model = LanguageModel.new(config, seed=0).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), fused=device.type in ("cpu", "cuda"))
+    optimizer = Soap([{"params": list(model.parameters())}], lr=TrainConfig.learning_rate)
     ids = torch.zeros(WINDOW, BATCH, dtype=torch.long, device=device)
     state = model.initial_state(BATCH)
     steps, began = -2, time.perf_counter()

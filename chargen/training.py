@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from chargen.errors import ChargenError
 from chargen.model import State, detach
 from chargen.ranks import ALONE, Ranks
+from chargen.soap import Soap
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-BETAS = (0.9, 0.99)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
-WEIGHT_DECAY = 0.01
 CLIP = 1.0  # the largest norm of the gradient (Pascanu et al. 2013)
 WARM_UP = 0.02  # share of the budget in which the learning rate rises
 FINAL_RATE = 0.1  # of the learning rate, at the end of the cosine
@@ -131,7 +130,7 @@ class Task(Protocol):
 class Progress:
     """Where a training is: with this, its settings and the corpus, it goes on as if never stopped."""
 
-    optimizer: torch.optim.AdamW
+    optimizer: Soap
     scaler: torch.amp.GradScaler
     rng: torch.Generator
     state: State
@@ -155,25 +154,14 @@ class Progress:
         """Before the first step. A stack that has learned before may get a share of the rate only."""
         device = _device(model)
         rng = torch.Generator(device).manual_seed(config.seed)
-        fused = device.type in ("cpu", "cuda")
         shares: dict[float, list[nn.Parameter]] = {}
         for name, weight in model.named_parameters():
             share = stack_share if name.startswith("stack.") else 1.0
             shares.setdefault(share, []).append(weight)
-        optimizer = torch.optim.AdamW(
-            [{"params": weights, "share": share} for share, weights in shares.items()],
-            lr=config.learning_rate,
-            betas=BETAS,
-            weight_decay=WEIGHT_DECAY,
-            fused=fused,
-        )
-        for weight in model.parameters():  # what AdamW itself would only make at the first step
-            optimizer.state[weight] = {
-                "step": torch.zeros((), device=device if fused else "cpu"),
-                "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
-                "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
-                "average": weight.detach().clone(),  # which AdamW itself leaves alone
-            }
+        groups = [{"params": weights, "share": share} for share, weights in shares.items()]
+        optimizer = Soap(groups, config.learning_rate)
+        for weight in model.parameters():
+            optimizer.state[weight]["average"] = weight.detach().clone()  # which SOAP leaves alone
         scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         mine = ranks.lanes(config.batch)
         state = model.initial_state(mine.stop - mine.start)
@@ -219,10 +207,10 @@ class Progress:
         for name, weight in model.named_parameters():
             found[f"weights.{name}"] = weight.data
             for key, value in self.optimizer.state[weight].items():
-                found[f"adamw.{key}.{name}"] = value
+                found[f"soap.{key}.{name}"] = value
             if self.swapped:  # a look at the averages changes nothing of what is kept
                 found[f"weights.{name}"] = self.optimizer.state[weight]["average"]
-                found[f"adamw.average.{name}"] = weight.data
+                found[f"soap.average.{name}"] = weight.data
         for depth, layer in enumerate(self.state):
             found |= {f"state.{depth}.{i}": tensor for i, tensor in enumerate(layer)}
         if self.best_step != self.step:  # else the averages are the best ones
@@ -241,7 +229,7 @@ class Progress:
         self.evaluations = [(step, nats) for step, nats in numbers["evaluations"]]
         self.scaler.load_state_dict(numbers["scaler"])
         self.best_weights = {
-            name: tensors.get(f"best.{name}", tensors[f"adamw.average.{name}"]).to(weight, copy=True)
+            name: tensors.get(f"best.{name}", tensors[f"soap.average.{name}"]).to(weight, copy=True)
             for name, weight in model.named_parameters()
         }
         self.state = [tuple(tensor.clone() for tensor in layer) for layer in self.state]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from chargen import Sampler
+from chargen import ChargenError, Sampler, TextGenerator
 from chargen.decoding import Decoder, Writing, draw
 from chargen.model import CELLS, LanguageModel, ModelConfig
+from chargen.text_generator import STARTER
 from chargen.tokenizer import KINDS, ByteTokenizer, CharTokenizer, build_tokenizer
 
 SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
@@ -114,3 +115,42 @@ def test_a_writing_ends_with_its_document_and_keeps_what_was_held():
 
 def test_lengths_count_characters_whatever_the_tokenizer():
     assert written("日本語です", 2, tokenizer=ByteTokenizer()) == ("日本", True)
+
+
+@pytest.mark.parametrize(("cell", "layers"), SHAPES)
+def test_int8_weights_say_nearly_the_same_alone_and_side_by_side(cell, layers):
+    model = LanguageModel.new(ModelConfig(13, cell, layers, 64, 8), seed=2)
+    with torch.no_grad():
+        model.head.weight.mul_(5)
+    ids = torch.randint(13, (60, 3), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model(ids, model.initial_state(3))[0].numpy()  # (T, B, V)
+    decoder = Decoder(model, "int8")
+    state = decoder.start(3)
+    together = np.array([decoder.step(row.numpy(), state).T for row in ids])
+    error = np.abs(together - expected).mean() / expected.std()
+    assert 1e-5 < error < 0.03
+    for lane in range(3):
+        state = decoder.start()
+        alone = [decoder.step(int(token), state) for token in ids[:, lane]]
+        assert np.abs(alone - together[:, lane]).mean() < 0.1 * error * expected.std()
+
+
+def test_int8_weights_lose_next_to_nothing_of_a_trained_model():
+    writer = TextGenerator.load(STARTER)
+    text = "The following statements are executed if the condition is true; see section 3.1.\n" * 8
+    ids = writer.tokenizer.encode(text)
+    surprise = {}
+    for weights in ("fp32", "int8"):
+        decoder = Decoder(writer.model, weights)
+        state = decoder.start()
+        logits = np.array([decoder.step(int(token), state) for token in ids[:-1]], np.float64)
+        total = np.log(np.exp(logits).sum(1))
+        surprise[weights] = (total - logits[np.arange(len(ids) - 1), ids[1:]]).mean()
+    assert surprise["int8"] != surprise["fp32"]
+    assert abs(surprise["int8"] - surprise["fp32"]) < 0.005
+
+
+def test_weights_of_an_unknown_kind_are_told():
+    with pytest.raises(ChargenError, match="weights are fp32 or int8, not 'int4'"):
+        Decoder(sharpened("lstm", 1), "int4")

@@ -166,13 +166,12 @@ def test_a_clamped_component_is_what_it_is_held_at(verse, cell, streams):
     assert mark.clamped().generate(length=50, seed=1) == mark.generate(length=50, seed=1)
     held = mark.clamped(Clamp(1, 3, 0.9), Clamp(2, 5, -0.5))
     decoder, state = held._decoder, held._state.fork(streams)
-    place = {"lstm": 8, "gru": 0, "rnn": 0}[cell]  # c, or h
     ids = 1 if streams == 1 else np.arange(streams)
     for _ in range(3):
         decoder.step(ids, state)
-        first, second = state.memories
-        assert np.all(first[place][3] == np.float32(0.9))
-        assert np.all(second[place][5] == np.float32(-0.5))
+        first, second = (layer.carried[-1] for layer in state.layers)  # c, or h
+        assert np.all(first[3] == np.float32(0.9))
+        assert np.all(second[5] == np.float32(-0.5))
     texts = held.generate_many(num=2, length=200, seed=1)
     assert texts[0] == held.generate(length=200, seed=1)
     assert texts[0] != mark.generate(length=200, seed=1)

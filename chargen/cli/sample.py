@@ -111,6 +111,12 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
     help="What happens to a character of the prompt that the model has never seen, and whose "
     'relatives (é: e, “: ") it has not seen either.',
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["fp32", "int8"]),
+    default="fp32",
+    help="int8 is faster for large models and many texts, and a little less exact.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def sample(
     model: str | None,
@@ -123,6 +129,7 @@ def sample(
     report_copies: bool,
     corpus: tuple[str, ...],
     clamp: tuple[Clamp, ...],
+    weights: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -160,7 +167,7 @@ def sample(
         index = find_index(folder, corpus, writer=writer)
     elif corpus:
         raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
-    mark = writer.read(prompt).clamped(*clamp)
+    mark = writer.read(prompt, weights).clamped(*clamp)
     if max_copy is not None and index:
         mark = mark.limited(index.limit(max_copy))
     if seed is None:

@@ -1,0 +1,319 @@
+"""One step of each cell, in NumPy: weights laid out once, and nothing made anew while stepping.
+
+- The product of the first layer with its input is a table with one row per id.
+- sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: with halved weights, one tanh serves all gates.
+- Every operation writes into memory that a `Running` owns, and the output of a layer lies where the
+  next one reads it.
+
+At this size a NumPy call takes as long as its arithmetic, so their number is what counts, and all that
+can be looked up before the first step is bound there, in closures. Vectors stand in columns, (H,) for
+one stream and (H, B) for several.
+
+A cell's matrices are `Single`, in the precision they were learned in, or `Int8`, a quarter of that to
+be read from memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Array = npt.NDArray[np.float32]
+Call = Callable[[], Any]
+_HUGE = 1 << 22  # bytes; from there on NumPy asks the system for huge pages
+LEVELS = 127  # of an int8, on each side of zero
+
+
+class Running(NamedTuple):
+    """A layer at work on one stream or several."""
+
+    advance: Callable[[Any], Any]  # reads `read`, or in the first layer the ids, and moves h on
+    hold: Callable[[int, float], None]  # puts a component of the state at a value, after that
+    h: Array  # (H,) or (H, B)
+    read: Array  # what the layer reads of the one below, (H,) or (H, B)
+    carried: list[Array]  # all that the next step depends on
+
+
+# The matrices -------------------------------------------------------------------------------------
+
+
+class Single:
+    """A matrix [for h | for what is read], or one of the two, in single precision."""
+
+    def __init__(self, for_h: Array | None, for_read: Array | None) -> None:
+        parts = [part for part in (for_h, for_read) if part is not None]
+        # In columns: OpenBLAS multiplies them a tenth faster than rows.
+        both = np.hstack(parts)
+        self._weights = _roomy(both.shape[::-1], np.float32).T
+        self._weights[...] = both
+
+    def bind(self, vector: Array, out: Array) -> Call:
+        """What writes the product with the first numbers of a vector into `out`."""
+        weights, dot = self._weights, np.dot
+        vector = vector[: weights.shape[1]]
+        return lambda: dot(weights, vector, out)
+
+
+class Int8:
+    """The same with whole numbers of eight bits: row by row for the weights, and for vectors anew at
+    each step, so that the sums in between are exact, in every company.
+    """
+
+    def __init__(self, for_h: Array | None, for_read: Array | None) -> None:
+        # h is never beyond 1; for what is read, the largest is looked for.
+        parts = [(for_h, True), (for_read, False)]
+        self._parts = [(*_quantised(part), within) for part, within in parts if part is not None]
+
+    def bind(self, vector: Array, out: Array) -> Call:
+        """What writes the product with the first numbers of a vector into `out`."""
+        products, at, target, more = [], 0, out, np.zeros_like(out)
+        for weights, scales, within in self._parts:
+            part = vector[at : at + weights.shape[1]]
+            products.append(_int8_product(weights, scales, part, target, within))
+            at, target = at + weights.shape[1], more
+        if len(products) == 1:
+            return products[0]
+        (first, second), add = products, np.add
+
+        def both() -> None:
+            first()
+            second()
+            add(out, more, out)
+
+        return both
+
+
+def _quantised(weights: Array) -> tuple[torch.Tensor, Array]:
+    """Whole numbers from -127 to 127, and by what each row is to be multiplied."""
+    scales = np.maximum(np.abs(weights).max(1), np.finfo(np.float32).tiny) / LEVELS
+    whole = _roomy(weights.shape, np.int8)
+    whole[...] = np.rint(weights / scales[:, None])
+    return torch.from_numpy(whole), scales
+
+
+def _roomy(shape: tuple[int, ...], kind: type) -> Any:
+    """An array in huge pages, where the system has them: they are read a tenth faster."""
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    room = np.empty(max(size, _HUGE) + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    return room[start : start + size].view(kind).reshape(shape)
+
+
+def _int8_product(
+    weights: torch.Tensor, scales: Array, vector: Array, out: Array, within: bool
+) -> Call:
+    batch = 1 if vector.ndim == 1 else vector.shape[1]
+    scaled = np.zeros_like(vector)
+    whole = torch.zeros(len(vector), batch, dtype=torch.int8)
+    sums = torch.zeros(len(out), batch, dtype=torch.int32)
+    whole_view = whole.numpy().reshape(vector.shape)
+    sums_view = sums.numpy().reshape(out.shape)
+    back = _spread(scales / np.float32(LEVELS), out)
+    multiply, rint, copyto, product = np.multiply, np.rint, np.copyto, torch._int_mm
+    up, down = np.full(batch, LEVELS, np.float32), np.ones(batch, np.float32)
+
+    def run() -> None:
+        multiply(vector, up, scaled)
+        rint(scaled, scaled)
+        copyto(whole_view, scaled, "unsafe")
+        product(weights, whole, out=sums)
+        copyto(out, sums_view, "unsafe")
+        multiply(out, back, out)
+
+    def run_scaled() -> None:
+        np.abs(vector, scaled)
+        if batch == 1:
+            largest = float(scaled.max())
+            up[0], down[0] = LEVELS / largest, largest
+        else:
+            np.max(scaled, 0, down)
+            np.divide(LEVELS, down, up)
+        run()
+        multiply(out, down, out)
+
+    return run if within else run_scaled
+
+
+PRECISIONS: dict[str, type[Single] | type[Int8]] = {"fp32": Single, "int8": Int8}
+Matrix = Single | Int8
+
+
+# The cells ----------------------------------------------------------------------------------------
+
+
+class Cell:
+    """One layer's weights in the order of the step.
+
+    The arrays are those of PyTorch: w_ih, w_hh, b_ih, b_hh. With an embedding, the layer is the first
+    one, and looks up what it would read.
+    """
+
+    hidden: int
+
+    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+        raise NotImplementedError
+
+    def run(self, batch: int) -> Running:
+        """The layer in its empty state, for so many streams."""
+        raise NotImplementedError
+
+
+class _Given:
+    """What a layer's gates are given beside the state: a row of a table, or the same bias for all."""
+
+    def __init__(self, table: Array | None, bias: Array) -> None:
+        self._bias = bias
+        self._rows = None if table is None else list(table)
+
+    @cached_property
+    def _columns(self) -> Array:
+        assert self._rows is not None
+        return np.stack(self._rows, 1)  # (rows, V), from which NumPy takes columns five times as fast
+
+    def bind(self, out: Array) -> Callable[[Any], Any]:
+        """What adds it to `out`."""
+        rows, add, take = self._rows, np.add, np.take
+        if rows is None:
+            bias = _spread(self._bias, out)
+            return lambda ids: add(out, bias, out)
+        if out.ndim == 1:
+            return lambda token: add(out, rows[token], out)
+        columns, taken = self._columns, np.zeros_like(out)
+
+        def give(ids: Any) -> None:
+            take(columns, ids, 1, taken, "clip")
+            add(out, taken, out)
+
+        return give
+
+
+class Lstm(Cell):
+    """Hochreiter and Schmidhuber 1997, with the gates of Gers et al. 2000."""
+
+    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+        self.hidden = arrays[1].shape[1]
+        i, f, g, o = np.arange(4 * self.hidden).reshape(4, self.hidden)
+        order = np.concatenate([i, f, o, g])  # sigmoid gates first, and g where c stands beside it
+        scale = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), self.hidden)
+        w_ih, w_hh, b_ih, b_hh = ((array[order].T * scale).T for array in arrays)
+        table = None if embedding is None else embedding @ w_ih.T + (b_ih + b_hh)
+        self._given = _Given(table, b_ih + b_hh)
+        self._matrix = matrix(w_hh, w_ih if table is None else None)
+
+    def run(self, batch: int) -> Running:
+        """The layer in its empty state, for so many streams."""
+        size = self.hidden
+        both, rows = zeros(2 * size, batch), zeros(5 * size, batch)  # h, read; i, f, o, g, c
+        h, read = both[:size], both[size:]
+        gates, i_f_o, i_f, o = rows[: 4 * size], rows[: 3 * size], rows[: 2 * size], rows[2 * size :]
+        o, g_c, c = o[:size], rows[3 * size :], rows[4 * size :]
+        halves = np.full_like(i_f_o, 0.5)  # faster than a scalar
+        work = np.zeros_like(i_f)
+        work_i, work_f = work[:size], work[size:]
+        product, give = self._matrix.bind(both, gates), self._given.bind(gates)
+        tanh, multiply, add = np.tanh, np.multiply, np.add
+
+        def advance(ids: Any) -> None:
+            product()
+            give(ids)
+            tanh(gates, gates)
+            multiply(i_f_o, halves, i_f_o)
+            add(i_f_o, halves, i_f_o)
+            multiply(i_f, g_c, work)
+            add(work_i, work_f, c)
+            tanh(c, h)
+            multiply(h, o, h)
+
+        def hold(component: int, value: float) -> None:
+            c[component] = value
+            h[component] = o[component] * math.tanh(value)
+
+        return Running(advance, hold, h, read, [h, c])
+
+
+class Gru(Cell):
+    """Cho et al. 2014, as cuDNN computes it."""
+
+    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+        self.hidden = arrays[1].shape[1]
+        scale = np.repeat(np.array([0.5, 0.5, 1], np.float32), self.hidden)  # rows r, z, n
+        w_ih, w_hh, b_ih, b_hh = ((array.T * scale).T for array in arrays)
+        table = None if embedding is None else embedding @ w_ih.T + b_ih
+        self._given, self._bias = _Given(table, b_ih), _Given(None, b_hh)
+        self._matrix = matrix(w_hh, None)
+        self._below = matrix(None, w_ih) if table is None else None
+
+    def run(self, batch: int) -> Running:
+        """The layer in its empty state, for so many streams."""
+        size = self.hidden
+        h, read = zeros(size, batch), zeros(size, batch)
+        carried, given = zeros(3 * size, batch), zeros(3 * size, batch)
+        gates, r, z, n = given[: 2 * size], given[:size], given[size : 2 * size], given[2 * size :]
+        carried_gates, carried_n = carried[: 2 * size], carried[2 * size :]
+        halves = np.full_like(gates, 0.5)
+        product, bias = self._matrix.bind(h, carried), self._bias.bind(carried)
+        give = self._given.bind(given)
+        below = self._below.bind(read, given) if self._below else partial(given.fill, 0)
+
+        def advance(ids: Any) -> None:
+            # The reset gate r scales only what the state gives to n, so the two products stay apart.
+            product()
+            bias(ids)
+            below()
+            give(ids)
+            np.add(gates, carried_gates, gates)
+            np.tanh(gates, gates)
+            np.multiply(gates, halves, gates)
+            np.add(gates, halves, gates)
+            np.multiply(carried_n, r, carried_n)
+            np.add(n, carried_n, n)
+            np.tanh(n, n)
+            np.subtract(h, n, h)
+            np.multiply(h, z, h)
+            np.add(h, n, h)
+
+        return Running(advance, h.__setitem__, h, read, [h])
+
+
+class Rnn(Cell):
+    """Elman 1990."""
+
+    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+        w_ih, w_hh, b_ih, b_hh = arrays
+        self.hidden = w_hh.shape[1]
+        table = None if embedding is None else embedding @ w_ih.T + (b_ih + b_hh)
+        self._given = _Given(table, b_ih + b_hh)
+        self._matrix = matrix(w_hh, w_ih if table is None else None)
+
+    def run(self, batch: int) -> Running:
+        """The layer in its empty state, for so many streams."""
+        both, work = zeros(2 * self.hidden, batch), zeros(self.hidden, batch)
+        h, read = both[: self.hidden], both[self.hidden :]
+        product, give = self._matrix.bind(both, work), self._given.bind(work)
+        tanh = np.tanh
+
+        def advance(ids: Any) -> None:
+            product()
+            give(ids)
+            tanh(work, h)
+
+        return Running(advance, h.__setitem__, h, read, [h])
+
+
+CELLS: dict[str, type[Cell]] = {"lstm": Lstm, "gru": Gru, "rnn": Rnn}
+
+
+def zeros(rows: int, batch: int) -> Array:
+    """Zeros (rows,) for one stream, (rows, B) for several."""
+    return np.zeros(rows if batch == 1 else (rows, batch), np.float32)
+
+
+def _spread(column: Array, like: Array) -> Array:
+    """A column (rows,) for each stream: one that NumPy spreads while computing takes twice as long."""
+    return np.array(np.broadcast_to(column if like.ndim == 1 else column[:, None], like.shape))
