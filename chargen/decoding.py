@@ -170,7 +170,7 @@ def _norm(h: Array, below: Array | None, out: Array) -> Callable[[], None]:
 
     def several() -> None:
         multiply(h, h, out)
-        multiply(h, (out.mean(0) + NORM_EPSILON) ** -0.5, out)
+        multiply(h, root * (add.reduce(out, 0) + epsilon) ** -0.5, out)
         if below is not None:
             add(out, below, out)
 
