@@ -23,7 +23,7 @@ from chargen.tokenizer import Tokenizer
 from chargen.utf8 import Guide
 
 Array = npt.NDArray[np.float32]
-_NOISE_STEPS = 64  # steps for which noise is drawn at once
+NOISE_STEPS = 64  # steps for which noise is drawn at once
 
 
 class Clamp(NamedTuple):
@@ -80,13 +80,13 @@ class Decoder:
         head = [_array(model.head.weight), _array(model.head.bias)[:, None]]
         self._head = np.asfortranarray(np.hstack(head))
         self._product: Any = np.dot if matrix is cells.Single else _by_torch
-        self._held: list[Clamp] = []
+        self.held: list[Clamp] = []
 
     def clamped(self, clamps: Iterable[Clamp]) -> Decoder:
         """The same weights with components held; raises ChargenError where there is none of such."""
         held = copy(self)
-        held._held = [*self._held, *clamps]
-        for clamp in held._held:
+        held.held = [*self.held, *clamps]
+        for clamp in held.held:
             clamp.check(self.config)
         return held
 
@@ -96,10 +96,10 @@ class Decoder:
 
     def step(self, ids: Any, state: DecodingState) -> Array:
         """Reads one id per stream into the state; returns the logits (V,) or (V, B) of the next."""
-        if self._held:
+        if self.held:
             for depth, layer in enumerate(state.layers, 1):
                 layer.advance(ids)
-                for clamp in self._held:
+                for clamp in self.held:
                     if clamp.layer == depth:
                         layer.hold(clamp.component, clamp.value)
                 state.norms[depth - 1]()
@@ -213,7 +213,7 @@ def draw_on(
     place: Any = 0 if streams == 1 else np.zeros(streams, np.int8)  # the guide's states
     generators = [np.random.default_rng([seed, stream]) for stream in range(streams)]
     while True:
-        blocks = [sampler.noise(rng, (_NOISE_STEPS, decoder.vocab_size)) for rng in generators]
+        blocks = [sampler.noise(rng, (NOISE_STEPS, decoder.vocab_size)) for rng in generators]
         # (steps, V) for one stream, (steps, V, B) for several
         for row in blocks[0] if streams == 1 else np.stack(blocks, axis=-1):
             if guide is not None:
@@ -255,7 +255,7 @@ class Writing:
         self._end_id = tokenizer.end_id
         self._left = length  # characters
         self._stops = [stop for stop in stops if stop]
-        self._held = ""  # what may turn out to be the beginning of a stop text
+        self.held = ""  # what may turn out to be the beginning of a stop text
         self.finished = length <= 0
 
     def push(self, token: int) -> str:
@@ -264,19 +264,19 @@ class Writing:
             return ""
         if token == self._end_id:
             self.finished = True
-            return self._cut(self._held + self._stream.finish())
+            return self._cut(self.held + self._stream.finish())
         text = self._stream.push(token)
         if not text or not self._stops:
             return self._cut(text)
-        text = self._held + text
+        text = self.held + text
         found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
-            self._held, self.finished = "", True
+            self.held, self.finished = "", True
             return self._cut(text[: min(found)])
         keep = max(_overlap(text, stop) for stop in self._stops)
         # What is held counts as written: a stop text that begins after the last character is none.
         keep = keep if len(text) < self._left else 0
-        self._held = text[len(text) - keep :]
+        self.held = text[len(text) - keep :]
         return self._cut(text[: len(text) - keep])
 
     def _cut(self, text: str) -> str:

@@ -12,12 +12,14 @@ import math
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from chargen import training
 from chargen.baselines import ngram_bits, xz_bits
 from chargen.corpus import Corpus, Lanes
 from chargen.evaluation import Score, evaluate
+from chargen.graphs import GraphedStep, Window, possible
 from chargen.model import LanguageModel, Noise, State
 from chargen.ranks import ALONE, Ranks
 from chargen.training import Progress, Read, Step, TrainConfig
@@ -35,7 +37,10 @@ def train(
     ranks: Ranks = ALONE,
 ) -> Iterator[Step]:
     """Learns a corpus; see `training.train`."""
-    return training.train(model, LanguageTask(corpus, config, ranks), config, progress, ranks)
+    task = LanguageTask(corpus, config, ranks)
+    device = model.head.weight.device
+    stepper = GraphedStep(model, task, config.precision) if possible(device, ranks) else None
+    return training.train(model, task, config, progress, ranks, stepper)
 
 
 class LanguageTask:
@@ -60,15 +65,28 @@ class LanguageTask:
 
     def loss(self, model: LanguageModel, now: Progress) -> Read:
         """The mean surprise at the next window of all lanes, in nats per id."""
-        device = model.head.weight.device
-        inputs, targets, fresh = self._lanes.read(now.position)
-        x = torch.from_numpy(inputs[:, self._mine]).to(device)  # (T, B), or this process's share
-        y = torch.from_numpy(targets[:, self._mine]).to(device)
-        noise = Noise(now.rng, self._mine, self._batch)
-        state = model.initial_state(x.shape[1]) if fresh else _forget(now.state, noise)
-        logits, state = model(x, state, dropout=noise)  # (T, B, V)
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), y.flatten())
-        return Read(loss, state, len(inputs), inputs.size)
+        window = self.window(now.position, model.head.weight.device)
+        state = model.initial_state(window.inputs.shape[1]) if window.fresh else now.state
+        loss, after = self.loss_of(model, window, state, now.rng)
+        return Read(loss, after, window.position, window.ids)
+
+    def window(self, position: int, device: torch.device) -> Window:
+        """What is read at a place in the data; where to, the device need not say at once."""
+        inputs, targets, fresh = self._lanes.read(position)
+        x, y = (torch.from_numpy(ids[:, self._mine]) for ids in (inputs, targets))
+        if device.type == "cuda":
+            x, y = (ids.contiguous().pin_memory().to(device, non_blocking=True) for ids in (x, y))
+        return Window(x.to(device), y.to(device), fresh, len(inputs), inputs.size)
+
+    def loss_of(
+        self, model: LanguageModel, window: Window, state: State, rng: torch.Generator
+    ) -> tuple[Tensor, State]:
+        """The mean surprise at a window and the state after it; nothing but arithmetic."""
+        noise = Noise(rng, self._mine, self._batch)
+        if not window.fresh:
+            state = _forget(state, noise)
+        logits, after = model(window.inputs, state, dropout=noise)  # (T, B, V)
+        return F.cross_entropy(logits.flatten(0, 1).float(), window.targets.flatten()), after
 
     def score(self, model: LanguageModel, ids: int, quick: bool) -> Score:
         """On the first so many ids of the validation part."""

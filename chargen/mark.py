@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from chargen.decoding import Array, Clamp, Decoder, DecodingState, Writing, draw_on
 from chargen.errors import ChargenError
+from chargen.gpu_drawing import draw_on_gpu
+from chargen.model import LanguageModel
 from chargen.sampling import Sampler
 from chargen.tokenizer import Tokenizer
 
@@ -50,6 +52,7 @@ class Mark:
         self._tokenizer, self._decoder = tokenizer, decoder
         self._state, self._logits = state, logits  # never changed: whoever goes on takes a copy
         self._limit: Limit | None = None
+        self._gpu: LanguageModel | None = None
 
     @classmethod
     def after(cls, text: str, tokenizer: Tokenizer, decoder: Decoder) -> Mark:
@@ -71,8 +74,17 @@ class Mark:
             state = self._state.fork()
             logits = self._decoder.read(self._tokenizer.encode(more).tolist(), state)
             ahead = Mark(self.text + more, self._tokenizer, self._decoder, state, logits)
-        ahead._limit = self._limit
+        ahead._limit, ahead._gpu = self._limit, self._gpu
         return ahead
+
+    def on_gpu(self, model: LanguageModel) -> Mark:
+        """The same place, from which the model goes on where it is, on a GPU.
+
+        With --top-k and its like, with what is held or kept out, and by bytes, it goes on here.
+        """
+        there = copy(self)
+        there._gpu = model
+        return there
 
     def clamped(self, *clamps: Clamp) -> Mark:
         """The same place, with components of the state held from here on.
@@ -164,9 +176,13 @@ class Mark:
         vetoes: list[_Veto] = []
         if self._limit:
             vetoes = [_Veto(self._tokenizer, self._limit.follow(self.text)) for _ in range(num)]
-        for ids in draw_on(
-            self._decoder, self._state, self._logits, sampler, seed, num, guide, vetoes
-        ):
+        place = self._state, self._logits, sampler, seed, num
+        plain = not (guide or vetoes or sampler.narrows or self._decoder.held)
+        if self._gpu is not None and plain:
+            draws = draw_on_gpu(self._gpu, *place)
+        else:
+            draws = draw_on(self._decoder, *place, guide, vetoes)
+        for ids in draws:
             drawn: Any = [ids] if num == 1 else ids
             yield [writing.push(token) for writing, token in zip(writings, drawn, strict=True)]
             if all(writing.finished for writing in writings):

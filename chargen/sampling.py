@@ -44,7 +44,8 @@ class Sampler:
         return self.temperature == 0 or self.top_k == 1
 
     @cached_property
-    def _narrows(self) -> bool:
+    def narrows(self) -> bool:
+        """Whether some ids are out of the choice."""
         return self.top_k is not None or self.top_p is not None or self.min_p is not None
 
     @property
@@ -77,14 +78,14 @@ class Sampler:
         """
         if self.greedy:
             return logits.argmax(0)
-        if self._narrows:
+        if self.narrows:
             scaled = self._narrow(logits.astype(np.float64) * self._sharpness)
             logits = np.where(np.isneginf(scaled), scaled, logits)
         return (logits + noise).argmax(0) if logits.ndim > 1 else (logits + noise).argmax()
 
     def _narrow(self, scaled: Logits) -> Logits:
         """Minus infinity for every id that is out of the choice; at least one always stays."""
-        if not self._narrows:
+        if not self.narrows:
             return scaled
         order = np.argsort(-scaled, axis=0, kind="stable")  # likeliest first, ties by id
         ranked = np.take_along_axis(scaled, order, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,9 @@ from chargen.soap import Soap
 from chargen.training import TrainConfig, autocast_for
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
+# On a GPU: cuDNN's persistent kernels want sizes that are multiples of that, and of lanes a multiple
+# of 8, at most 128; a step takes as long for 64 of them as for 16.
+PERSISTENT, GPU_BATCH = 128, 64
 WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden sizes to choose from
 IDS_PER_PARAMETER = 4.0  # a model that reads fewer in its budget would be better if it were smaller
 PARAMETERS_PER_ID = 4.0  # a model larger than that, in a corpus's ids, only learns it by heart
@@ -54,16 +58,19 @@ def plan(
     given = {name: value for name, value in given.items() if value is not None}
     autocast_for(training.precision, device)
     ids = len(corpus.training)
-    training = replace(training, batch=BATCH, window=WINDOW)
+    on_gpu = device.type == "cuda"
+    training = replace(training, batch=GPU_BATCH if on_gpu else BATCH, window=WINDOW)
     training = shrink(training, ids)
     sizes = {name: given.pop(name) for name in ("batch", "window") if name in given}
     training = replace(training, **sizes)
-    model = ModelConfig(len(corpus.tokenizer), **{"hidden_size": 256, **given})
+    usual = {"hidden_size": 256, **({"embedding_size": PERSISTENT} if on_gpu else {})}
+    model = ModelConfig(len(corpus.tokenizer), **{**usual, **given})
 
     _refuse_giants(model, device)
     speed = measured_flops(device, model.cell)
     if "hidden_size" not in given:
-        model = replace(model, hidden_size=choose_width(model, training, speed, ids))
+        widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT == 0]
+        model = replace(model, hidden_size=choose_width(model, training, speed, ids, widths))
     read = ids_read(model, training, speed, ids)
     if "dropout" not in given:
         model = replace(model, dropout=dropout_for(model, read, ids))
@@ -141,10 +148,16 @@ def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) 
     return (training.steps or 0) * training.batch * training.window
 
 
-def choose_width(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> int:
+def choose_width(
+    model: ModelConfig,
+    training: TrainConfig,
+    speed: float,
+    ids: int,
+    widths: Sequence[int] = WIDTHS,
+) -> int:
     """The widest stack that still reads enough in its budget and is not too large for its corpus."""
-    width = WIDTHS[0]
-    for wider in WIDTHS[1:]:
+    width = widths[0]
+    for wider in widths[1:]:
         model = replace(model, hidden_size=wider)
         read = ids_read(model, training, speed, ids)
         if read < IDS_PER_PARAMETER * model.parameters or model.parameters > PARAMETERS_PER_ID * ids:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-BETAS = (0.9, 0.99)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
+BETAS = (0.9, 0.997)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
 EPSILON = 1e-8
 WEIGHT_DECAY = 0.01
 DAMP = 1e-1
@@ -33,8 +33,11 @@ class Soap(torch.optim.Optimizer):
     """Matrices (rows, K) with AdamW in the eigenbasis (K, K) of their gradient; vectors with AdamW.
 
     The state of a weight is made with the optimizer, all of tensors, so that it can be kept and put
-    back whole. A group may have a `share` of the learning rate, which whoever sets the rate heeds.
+    back whole. `step` can be captured in a CUDA graph, where the learning rate is a tensor; `observe`
+    follows it, outside. A group may have a `share` of the rate, which whoever sets the rate heeds.
     """
+
+    _step_supports_amp_scaling = True  # what overflowed is left out on the device, by `found_inf`
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float) -> None:
         super().__init__(groups, {"lr": lr, "share": 1.0})
@@ -53,19 +56,16 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Moves all weights that have a gradient."""
+        """Moves all weights that have a gradient; no word of it is asked back from the device."""
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
             states = [self.state[weight] for weight in weights]
             gradients, moved = [], []
             for weight, state in zip(weights, states, strict=True):
-                gradient = weight.grad
                 weight.mul_(1 - group["lr"] * WEIGHT_DECAY)
-                if "basis" in state:
-                    self._observe(gradient, state)
-                    gradient = gradient @ state["basis"]
-                gradients.append(gradient)
-                moved.append(torch.zeros_like(gradient) if "basis" in state else weight)
+                turned = "basis" in state
+                gradients.append(weight.grad @ state["basis"] if turned else weight.grad)
+                moved.append(torch.zeros_like(gradients[-1]) if turned else weight)
             adamw(
                 moved,
                 gradients,
@@ -74,6 +74,7 @@ class Soap(torch.optim.Optimizer):
                 [],
                 [state["step"] for state in states],
                 fused=True,
+                found_inf=getattr(self, "found_inf", None),
                 amsgrad=False,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
@@ -86,20 +87,28 @@ class Soap(torch.optim.Optimizer):
                 if "basis" in state:
                     weight.addmm_(change, state["basis"].T)
 
-    def _observe(self, gradient: Tensor, state: dict[str, Tensor]) -> None:
-        """Keeps the second moment, and now and then the basis, up to date."""
-        moment, basis = state["moment"], state["basis"]
-        state["seen"] += 1
-        seen = int(state["seen"])
-        if seen == 1:
-            torch.mm(gradient.T, gradient, out=moment)
-        elif seen % OBSERVED == 0:
-            moment.addmm_(gradient.T, gradient, beta=MEMORY**OBSERVED, alpha=1 - MEMORY**OBSERVED)
-        if seen % TURNED == 0 or seen in EARLY:
-            damping = DAMPING * moment.trace() / len(moment)
-            turned = _orthogonal((moment @ basis).addcmul_(basis, damping))  # a power iteration
-            state["exp_avg"].copy_(state["exp_avg"] @ (basis.T @ turned))
-            basis.copy_(turned)
+    @torch.no_grad()
+    def observe(self) -> None:
+        """Learns from the gradients of the step just taken how the next ones are to be turned."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None and "basis" in self.state[weight]:
+                    _observe(weight.grad, self.state[weight])
+
+
+def _observe(gradient: Tensor, state: dict[str, Tensor]) -> None:
+    moment, basis = state["moment"], state["basis"]
+    state["seen"] += 1
+    seen = int(state["seen"])
+    if seen == 1:
+        torch.mm(gradient.T, gradient, out=moment)
+    elif seen % OBSERVED == 0:
+        moment.addmm_(gradient.T, gradient, beta=MEMORY**OBSERVED, alpha=1 - MEMORY**OBSERVED)
+    if seen % TURNED == 0 or seen in EARLY:
+        damping = DAMPING * moment.trace() / len(moment)
+        turned = _orthogonal((moment @ basis).addcmul_(basis, damping))  # a power iteration
+        state["exp_avg"].copy_(state["exp_avg"] @ (basis.T @ turned))
+        basis.copy_(turned)
 
 
 def _orthogonal(columns: Tensor) -> Tensor:

@@ -46,9 +46,9 @@ class TrainConfig:
     steps: int | None = None
     batch: int = 16  # B, lanes read in parallel
     window: int = 96  # T, ids from which the gradient is taken at a time
-    learning_rate: float = 4e-3  # at its highest
+    learning_rate: float = 6e-3  # at its highest
     seed: int = 0
-    precision: str = "auto"  # fp32 on a CPU, bf16 on a GPU
+    precision: str = "auto"  # fp32 on a CPU, fp16 on a GPU
 
     def __post_init__(self) -> None:
         budgets = [self.minutes, self.epochs, self.steps]
@@ -162,7 +162,8 @@ class Progress:
         optimizer = Soap(groups, config.learning_rate)
         for weight in model.parameters():
             optimizer.state[weight]["average"] = weight.detach().clone()  # which SOAP leaves alone
-        scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        halved = precision_for(config.precision, device) == "fp16"
+        scaler = torch.amp.GradScaler(device.type, enabled=halved)
         mine = ranks.lanes(config.batch)
         state = model.initial_state(mine.stop - mine.start)
         own = [tuple(tensor.clone() for tensor in layer) for layer in state]  # no memory shared
@@ -178,12 +179,15 @@ class Progress:
         """The step with the best score; the last one where nothing was measured yet."""
         return min(self.evaluations, key=lambda evaluation: evaluation[1], default=(self.step, 0))[0]
 
-    def average(self, model: Learner) -> None:
+    @property
+    def pace(self) -> float:
+        """How far the averages go to the weights of the next step."""
+        return 1 / (1 + AVERAGED * self.step)
+
+    def average(self, model: Learner, pace: Any) -> None:
         """Moves the averages on to the weights of one more step (Shamir and Zhang 2013)."""
         for weight in model.parameters():
-            self.optimizer.state[weight]["average"].lerp_(
-                weight.detach(), 1 / (1 + AVERAGED * self.step)
-            )
+            self.optimizer.state[weight]["average"].lerp_(weight.detach(), pace)
 
     @contextmanager
     def averaged(self, model: Learner) -> Iterator[None]:
@@ -292,27 +296,34 @@ def train(
     config: TrainConfig,
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
+    stepper: Stepper | None = None,
 ) -> Iterator[Step]:
     """Trains until the budget is spent or validation has turned for good; ends with the best weights.
 
     The learning rate rises, then falls along a cosine that ends with the budget. Where the loss or
-    its gradient is not finite, or beyond all measure, the weights are not touched: the training goes
-    back to its last evaluation with half the learning rate, and the third time raises ChargenError.
-    Of several processes, each is given the same and takes the same steps; the task knows its share.
+    its gradient is not finite, or beyond all measure, the training goes back to its last evaluation
+    with half the learning rate, and the third time raises ChargenError. Of several processes, each is
+    given the same and takes the same steps; the task knows its share. How a step is computed can be
+    given as well.
     """
     # Numbers too small for the normal format cost twenty times the time of others on a CPU.
     torch.set_flush_denormal(True)
     try:
         progress = progress or Progress.begin(model, config, ranks=ranks)
-        yield from _steps(model, task, config, progress, ranks)
+        yield from _steps(model, task, config, progress, ranks, stepper)
     finally:
         torch.set_flush_denormal(False)
 
 
 def _steps(
-    model: Learner, task: Task, config: TrainConfig, now: Progress, ranks: Ranks
+    model: Learner,
+    task: Task,
+    config: TrainConfig,
+    now: Progress,
+    ranks: Ranks,
+    stepper: Stepper | None,
 ) -> Iterator[Step]:
-    autocast = autocast_for(config.precision, _device(model))
+    take = stepper or Stepper(model, task, config.precision, ranks)
     clock = _Clock(config, task, now)
 
     def record(loss: float, **more: Any) -> Step:
@@ -330,36 +341,35 @@ def _steps(
 
     limit = EXPLODED * (1 + task.blind)
     good, turned = _copy(model, now), ""
+    late: list[Tensor] = []  # (loss, norm) of steps, of which the device has not been asked yet
+    last = now.loss
     while not now.over:
         rate = config.learning_rate * 0.5**now.breakdowns
         (done,) = ranks.told(clock.done())
         for group in now.optimizer.param_groups:
-            group["lr"] = rate * group["share"] * _schedule(done)
+            now_rate = rate * group["share"] * _schedule(done)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(now_rate)
+            else:
+                group["lr"] = now_rate
 
-        with autocast:
-            loss, state, position, ids = task.loss(model, now)
-        now.optimizer.zero_grad()
-        now.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        nats = loss.detach().float()
-        ranks.average([nats, *(w.grad for w in model.parameters() if w.grad is not None)])
-        now.scaler.unscale_(now.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        if fault := _fault(nats.item(), norm.item(), now.scaler, limit):
-            yield record(nats.item(), remark=_go_back(fault, model, now, good, clock, rate))
-            continue
-        now.scaler.step(now.optimizer)
-        now.scaler.update()
-        now.average(model)
-
-        # The state goes on as a value. If its history came along, the gradient would reach back
-        # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
-        now.state = detach(state)
+        nats, length, position, ids = take(now)
         now.step += 1
         now.position += position
         now.ids += ids
-        now.loss += (nats.item() - now.loss) * max(0.02, 1 / now.step)
         over, due = ranks.told(clock.over(), clock.evaluation_due())
         now.over = bool(over)
+        late.append(torch.stack([nats, length]))
+        if due or now.over or len(late) >= take.late:
+            known = torch.stack(late).tolist()
+            late.clear()
+            faults = [_fault(value, norm, now.scaler, limit) for value, norm in known]
+            if fault := next(filter(None, faults), ""):
+                yield record(math.nan, remark=_go_back(fault, model, now, good, clock, rate))
+                continue
+            for value, _ in known:
+                now.loss += (value - now.loss) * max(0.02, 1 / now.step)
+            last = known[-1][0]
         score = None
         if due or now.over:
             began = time.perf_counter()
@@ -368,7 +378,7 @@ def _steps(
                     score = ranks.shared(lambda: task.score(model, task.quick_ids, quick=True))
                     best = {k: v.detach().clone() for k, v in model.named_parameters()}
                 if fault := _fault(score.watched, 0.0, now.scaler, limit):
-                    yield record(nats.item(), remark=_go_back(fault, model, now, good, clock, rate))
+                    yield record(last, remark=_go_back(fault, model, now, good, clock, rate))
                     continue
                 _remember(best, now, score.watched)
                 turned = _turned(now.evaluations, clock.done()) if task.turns else ""
@@ -378,7 +388,7 @@ def _steps(
         now.seconds = clock.seconds()
         # Whoever looks at a score finds the weights that were scored.
         with now.averaged(model) if score else nullcontext():
-            yield record(nats.item(), score=score, remark=turned)
+            yield record(last, score=score, remark=turned)
 
     final = None
     if not task.quick_ids:
@@ -388,6 +398,53 @@ def _steps(
         final = ranks.shared(lambda: task.score(model, clock.final_ids(), quick=False))
         now.seconds = clock.seconds()
     yield record(math.nan, score=final, remark=turned, finished=True)
+
+
+class Taken(NamedTuple):
+    """What a step gave."""
+
+    nats: Tensor  # scalar, the loss
+    norm: Tensor  # scalar, of the gradient before it was clipped
+    position: int  # by how much the place in the data moved
+    ids: int  # read
+
+
+class Stepper:
+    """Takes a step of training: loss, gradient, and all weights moved."""
+
+    late = 1  # steps after which it is asked for what they gave
+
+    def __init__(self, model: Learner, task: Task, precision: str, ranks: Ranks = ALONE) -> None:
+        self._model, self._task, self._ranks = model, task, ranks
+        self._autocast = autocast_for(precision, _device(model))
+
+    def __call__(self, now: Progress) -> Taken:
+        """The step; what the weights were before it is not kept."""
+        model = self._model
+        with self._autocast:
+            loss, state, position, ids = self._task.loss(model, now)
+        nats, norm = self.move(loss, now, now.pace)
+        now.optimizer.observe()
+        # The state goes on as a value. If its history came along, the gradient would reach back
+        # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
+        now.state = detach(state)
+        return Taken(nats, norm, position, ids)
+
+    def move(self, loss: Tensor, now: Progress, pace: Any) -> tuple[Tensor, Tensor]:
+        """Moves the weights down the gradient; the loss, and the norm of the gradient."""
+        now.optimizer.zero_grad()
+        now.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        nats = loss.detach().float()
+        gradients = [w.grad for w in self._model.parameters() if w.grad is not None]
+        self._ranks.average([nats, *gradients])
+        now.scaler.unscale_(now.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP)
+        for gradient in gradients:  # what is not finite moves nothing, and teaches nothing
+            gradient.nan_to_num_(0.0, 0.0, 0.0)
+        now.scaler.step(now.optimizer)
+        now.scaler.update()
+        now.average(self._model, pace)
+        return nats, norm
 
 
 class _Clock:
@@ -508,10 +565,18 @@ def _go_back(
     return f"{fault}: back to step {now.step:,}, with half the learning rate"
 
 
+def precision_for(precision: str, device: torch.device) -> str:
+    """What "auto" means here. cuDNN has its fastest kernels, which keep the weights on the chip from
+    step to step, for fp16 only (`use_rnn_persist_small_h` in PyTorch's cuDNN/RNN.cpp).
+    """
+    if precision == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    return precision
+
+
 def autocast_for(precision: str, device: torch.device) -> torch.autocast | nullcontext[None]:
     """The context of a precision; raises ChargenError where the device lacks it."""
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" else "fp32"
+    precision = precision_for(precision, device)
     if precision == "fp16" and device.type != "cuda":
         raise ChargenError(f"fp16 trains on a CUDA GPU only, not on {device.type}; take bf16 or fp32")
     if precision == "fp32":

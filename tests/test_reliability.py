@@ -742,7 +742,7 @@ def test_going_on_by_the_real_command(call, files, tmp_path, verse):
     assert "is finished: 3 steps" in err
     assert "--steps 6" in err
     plain(*call("train", "--resume", "--hidden", 32), 2, r"--hidden 32.*began with 16")
-    plain(*call("train", "--resume", "--lr", 1), 2, r"--lr 1.*began with 0.004")
+    plain(*call("train", "--resume", "--lr", 1), 2, r"--lr 1.*began with 0.006")
     files("verse.txt", verse + "new line\n")
     plain(*call("train", "--resume", "--steps", 9), 1, "put the old text back, or train anew")
     files("verse.txt", verse)
@@ -761,7 +761,7 @@ def test_going_on_by_the_real_command(call, files, tmp_path, verse):
 @pytest.mark.parametrize("lr", ["1e3", "1e6", "1e30"])
 def test_a_learning_rate_beyond_reason(run, files, tmp_path, lr):
     status = run("train", "verse.txt", "--lr", lr, *QUICK[2:], "--steps", 50)
-    plain(*status, 1, "broke down for the third time.*--lr 0.004")
+    plain(*status, 1, "broke down for the third time.*--lr 0.006")
     assert status[2].count("with half the learning rate") == 2
     for state in states(tmp_path / "checkpoints" / "verse"):
         tensors = load_file(state / "state.safetensors")

@@ -126,7 +126,7 @@ def bracketed():
         for _ in range(400)
     )
     writer = TextGenerator.new(text, hidden_size=24)
-    for _ in writer.train(text, steps=300, batch=4, window=40, learning_rate=1e-2):
+    for _ in writer.train(text, steps=300, batch=4, window=40, learning_rate=6e-3):
         pass
     return writer, text
 

@@ -117,6 +117,12 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
     default="fp32",
     help="int8 is faster for large models and many texts, and a little less exact.",
 )
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    help="Where to write; a GPU pays for many texts.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def sample(
     model: str | None,
@@ -130,6 +136,7 @@ def sample(
     corpus: tuple[str, ...],
     clamp: tuple[Clamp, ...],
     weights: str,
+    device: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -167,7 +174,7 @@ def sample(
         index = find_index(folder, corpus, writer=writer)
     elif corpus:
         raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
-    mark = writer.read(prompt, weights).clamped(*clamp)
+    mark = writer.read(prompt, weights, device).clamped(*clamp)
     if max_copy is not None and index:
         mark = mark.limited(index.limit(max_copy))
     if seed is None:

@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 @click.option("--dropout", type=Number(min=0, max=0.95), help="Between layers.  [default: chosen]")
 @click.option("--batch", type=click.IntRange(1), help="Lanes read in parallel.  [default: chosen]")
 @click.option("--window", type=click.IntRange(1), help="Ids per step and lane.  [default: chosen]")
-@click.option("--lr", type=Number(min=0, min_open=True), default=4e-3, help="Peak learning rate.")
+@click.option("--lr", type=Number(min=0, min_open=True), default=6e-3, help="Peak learning rate.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", help="Where."
@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
-    help="auto is fp32 on a CPU and bf16 on a GPU.",
+    help="auto is fp32 on a CPU and fp16 on a GPU.",
 )
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object.")
 @click.pass_context
