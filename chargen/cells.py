@@ -61,12 +61,12 @@ class Single:
 
 
 class Int8:
-    """The same with whole numbers of eight bits: row by row for the weights, and for vectors anew at
-    each step, so that the sums in between are exact, in every company.
+    """The same, where h is never beyond 1, with whole numbers of eight bits: row by row for the
+    weights, and for vectors anew at each step. The sums in between are exact, in every company.
     """
 
     def __init__(self, for_h: Array | None, for_read: Array | None) -> None:
-        # h is never beyond 1; for what is read, the largest is looked for.
+        # For what is read, the largest is looked for.
         parts = [(for_h, True), (for_read, False)]
         self._parts = [(*_quantised(part), within) for part, within in parts if part is not None]
 
@@ -129,10 +129,11 @@ def _int8_product(
     def run_scaled() -> None:
         np.abs(vector, scaled)
         if batch == 1:
-            largest = float(scaled.max())
+            largest = float(scaled.max()) or 1.0
             up[0], down[0] = LEVELS / largest, largest
         else:
             np.max(scaled, 0, down)
+            down[down == 0] = 1
             np.divide(LEVELS, down, up)
         run()
         multiply(out, down, out)
@@ -211,8 +212,8 @@ class Lstm(Cell):
         size = self.hidden
         both, rows = zeros(2 * size, batch), zeros(5 * size, batch)  # h, read; i, f, o, g, c
         h, read = both[:size], both[size:]
-        gates, i_f_o, i_f, o = rows[: 4 * size], rows[: 3 * size], rows[: 2 * size], rows[2 * size :]
-        o, g_c, c = o[:size], rows[3 * size :], rows[4 * size :]
+        gates, i_f_o, i_f = rows[: 4 * size], rows[: 3 * size], rows[: 2 * size]
+        o, g_c, c = rows[2 * size : 3 * size], rows[3 * size :], rows[4 * size :]
         halves = np.full_like(i_f_o, 0.5)  # faster than a scalar
         work = np.zeros_like(i_f)
         work_i, work_f = work[:size], work[size:]

@@ -7,7 +7,8 @@ window, the state, the learning rate, lies there and is written over (`torch.cud
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import torch
@@ -65,7 +66,7 @@ class GraphedStep(Stepper):
         self._device = model.head.weight.device
         self._capture = capture or _capture
         self._replay: Call | None = None
-        self._left = WARM
+        self._left = WARM  # steps until the capture; below 0, there is none
         self._state: State = []
         self._window: Window | None = None
         self._gradients: list[Tensor | None] = []
@@ -107,16 +108,28 @@ class GraphedStep(Stepper):
                 group["lr"] = torch.full((), group["lr"], device=self._device)
 
     def _run(self, now: Progress, window: Window) -> None:
-        if self._replay is None and self._left:
-            self._left -= 1
-            self._update(now, window)
-        else:
-            if self._replay is None:
-                now.optimizer.zero_grad()
-                self._replay = self._capture(lambda: self._update(now, window), now.rng)
-                self._gradients = [weight.grad for weight in self._model.parameters()]
+        if self._replay is None and self._left == 0:
+            self._replay = self._captured(now, window)
+        if self._replay is not None:
             self._replay()
+        else:
+            self._left -= 1
+            with _aside(self._device):
+                self._update(now, window)
         now.optimizer.observe()
+
+    def _captured(self, now: Progress, window: Window) -> Call | None:
+        now.optimizer.zero_grad()
+        scaler, before = now.scaler, now.scaler.state_dict()
+        try:
+            replay = self._capture(lambda: self._update(now, window), now.rng)
+        except RuntimeError:  # something here cannot be captured: it goes on step by step
+            now.scaler = torch.amp.GradScaler(self._device.type, enabled=scaler.is_enabled())
+            now.scaler.load_state_dict(before)
+            self._left = -1
+            return None
+        self._gradients = [weight.grad for weight in self._model.parameters()]
+        return replay
 
     def _update(self, now: Progress, window: Window) -> None:
         """The arithmetic of a step, from memory that stays to memory that stays."""
@@ -128,6 +141,19 @@ class GraphedStep(Stepper):
         for layer, values in zip(self._state, detach(after), strict=True):
             for tensor, value in zip(layer, values, strict=True):
                 tensor.copy_(value)
+
+
+@contextmanager
+def _aside(device: torch.device) -> Iterator[None]:
+    """On a stream of its own, as a capture will be: what autograd remembers of streams fits then."""
+    if device.type != "cuda":
+        yield
+        return
+    usual, own = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    own.wait_stream(usual)
+    with torch.cuda.stream(own):
+        yield
+    usual.wait_stream(own)
 
 
 def possible(device: torch.device, ranks: Ranks) -> bool:

@@ -33,6 +33,8 @@ SHORTEST = 100  # ids; so much of a text is always read
 # the optimizer's basis and of what it comes from, the best weight so far; and six of these once more,
 # to go back to.
 COPIES = 13
+RATES = 1e-3, 6e-3  # of learning, the lowest and the highest
+RATED, RATE_FALLS = 1300.0, 0.6  # steps up to which it is the highest, and how it falls from there
 _PROBE_SECONDS = 0.5
 
 
@@ -53,7 +55,8 @@ def plan(
 ) -> Plan:
     """Fills in what was not given: None stands for a choice that is left to us.
 
-    `given` may hold cell, num_layers, hidden_size, embedding_size, dropout, batch and window.
+    `given` may hold cell, num_layers, hidden_size, embedding_size, dropout, batch, window and
+    learning_rate.
     """
     given = {name: value for name, value in given.items() if value is not None}
     autocast_for(training.precision, device)
@@ -61,8 +64,8 @@ def plan(
     on_gpu = device.type == "cuda"
     training = replace(training, batch=GPU_BATCH if on_gpu else BATCH, window=WINDOW)
     training = shrink(training, ids)
-    sizes = {name: given.pop(name) for name in ("batch", "window") if name in given}
-    training = replace(training, **sizes)
+    fixed = {n: given.pop(n) for n in ("batch", "window", "learning_rate") if n in given}
+    training = replace(training, **fixed)
     usual = {"hidden_size": 256, **({"embedding_size": PERSISTENT} if on_gpu else {})}
     model = ModelConfig(len(corpus.tokenizer), **{**usual, **given})
 
@@ -74,8 +77,10 @@ def plan(
     read = ids_read(model, training, speed, ids)
     if "dropout" not in given:
         model = replace(model, dropout=dropout_for(model, read, ids))
+    if "learning_rate" not in fixed:
+        training = replace(training, learning_rate=rate_for(read / training.batch / training.window))
     shape = f"{model.cell} {model.num_layers} × {model.hidden_size}"
-    lanes = f"{training.batch} lanes × {training.window}"
+    lanes = f"{training.batch} lanes × {training.window}, rate {training.learning_rate:g}"
     return Plan(
         model,
         training,
@@ -133,9 +138,26 @@ def flops_per_id(model: ModelConfig) -> float:
 def dropout_for(model: ModelConfig, read: float, ids: int) -> float:
     """The more, the more often a text is read, and the more parameters there are to learn it by heart.
 
-    Measured: 0.1 was best where 8 passes met 0.9 parameters per id, 0.4 where 10 met 2.1.
+    Measured (`benchmarks/LOG.md`): 0.05 or less where 3.5 passes met 1.3 parameters per id.
     """
-    return round(min(0.5, 0.014 * (read / ids) * (model.parameters / ids)), 2)
+    return round(min(0.5, 0.008 * (read / ids) * (model.parameters / ids)), 2)
+
+
+def rate_for(steps: float) -> float:
+    """The learning rate at its highest, the smaller the longer the training.
+
+    Measured, at 2 × 320: 0.006 was best for 1,300 steps, 0.004 for 2,300 (`benchmarks/LOG.md`).
+    """
+    falling = RATES[1] * float((RATED / max(1.0, steps)) ** RATE_FALLS)
+    return round(min(RATES[1], max(RATES[0], falling)), 5)
+
+
+def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
+    """The same for a model that there is; where its budget is of minutes, measures how fast it is."""
+    device = model.head.weight.device
+    speed = 0.0 if training.minutes is None else measured_flops(device, model.config.cell)
+    read = ids_read(model.config, training, speed, ids)
+    return rate_for(read / training.batch / training.window)
 
 
 def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> float:

@@ -22,7 +22,7 @@ from chargen.language_modeling import train
 from chargen.mark import Mark
 from chargen.model import LanguageModel, ModelConfig
 from chargen.ranks import ALONE, Ranks
-from chargen.sizing import find_device, shrink
+from chargen.sizing import find_device, shrink, suited_rate
 from chargen.text import Text
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
 from chargen.training import Progress, Step, TrainConfig
@@ -103,7 +103,7 @@ class TextGenerator:
         val_fraction: float = 0.1,
         batch: int | None = None,
         window: int | None = None,
-        learning_rate: float = TrainConfig.learning_rate,
+        learning_rate: float | None = None,
         seed: int = 0,
         precision: str = "auto",
         progress: Progress | None = None,
@@ -111,7 +111,8 @@ class TextGenerator:
     ) -> Iterator[Step]:
         """Trains step by step, five minutes where no budget is given; see `training.train`.
 
-        Without `batch` and `window`, a short text gets smaller ones than the default. `progress` is
+        Without `batch` and `window`, a short text gets smaller ones than the default, and without
+        `learning_rate`, a short budget a higher one than a long budget. `progress` is
         where an earlier training was left; `Run` keeps it in a folder. `ranks` says which of several
         processes this is.
         """
@@ -119,11 +120,12 @@ class TextGenerator:
             minutes = 5
         if not isinstance(text, Corpus):
             text = self.prepare(text, val_fraction)
-        config = TrainConfig(
-            minutes, epochs, steps, learning_rate=learning_rate, seed=seed, precision=precision
-        )
+        config = TrainConfig(minutes, epochs, steps, seed=seed, precision=precision)
         fitting = shrink(config, len(text.training))
         config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
+        if learning_rate is None:
+            learning_rate = suited_rate(self.model, config, len(text.training))
+        config = replace(config, learning_rate=learning_rate)
         self.record["corpus"] = {
             "name": text.name,
             "sha256": text.sha256,

@@ -46,7 +46,7 @@ class TrainConfig:
     steps: int | None = None
     batch: int = 16  # B, lanes read in parallel
     window: int = 96  # T, ids from which the gradient is taken at a time
-    learning_rate: float = 6e-3  # at its highest
+    learning_rate: float = 4e-3  # at its highest
     seed: int = 0
     precision: str = "auto"  # fp32 on a CPU, fp16 on a GPU
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chargen import ChargenError, Sampler, TextGenerator
-from chargen.decoding import Decoder, Writing, draw
+from chargen.decoding import Clamp, Decoder, Writing, draw
 from chargen.model import CELLS, LanguageModel, ModelConfig
 from chargen.text_generator import STARTER
 from chargen.tokenizer import KINDS, ByteTokenizer, CharTokenizer, build_tokenizer
@@ -149,6 +149,20 @@ def test_int8_weights_lose_next_to_nothing_of_a_trained_model():
         surprise[weights] = (total - logits[np.arange(len(ids) - 1), ids[1:]]).mean()
     assert surprise["int8"] != surprise["fp32"]
     assert abs(surprise["int8"] - surprise["fp32"]) < 0.005
+
+
+def test_int8_weights_begin_with_nothing_and_hold_nothing_beyond_one():
+    model = LanguageModel.new(ModelConfig(13, "gru", 2, 16, 8), seed=2)
+    with torch.no_grad():
+        for weight in model.stack.parameters():
+            weight.zero_()
+    for batch in (1, 3):
+        decoder = Decoder(model, "int8")
+        ids = 0 if batch == 1 else np.zeros(batch, int)
+        assert np.isfinite(decoder.step(ids, decoder.start(batch))).all()
+    with pytest.raises(ChargenError, match=r"h cannot be held at 1\.5, beyond 1; take fp32"):
+        decoder.clamped([Clamp(1, 3, 1.5)])
+    assert decoder.clamped([Clamp(1, 3, -1.0)])
 
 
 def test_weights_of_an_unknown_kind_are_told():

@@ -85,6 +85,19 @@ def test_randomness_runs_on_through_a_capture(corpus):
     assert same(model, plain)
 
 
+def test_what_cannot_be_captured_goes_on_step_by_step(corpus):
+    def refuse(update, rng):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    def stepper(model, task, precision):
+        return GraphedStep(model, task, precision, capture=refuse)
+
+    plain, model = model_for(corpus), model_for(corpus)
+    taken(plain, corpus)
+    taken(model, corpus, stepper)
+    assert same(model, plain, 1e-5)
+
+
 def test_what_is_not_finite_is_found_late_and_taken_back(verse):
     corpus = prepare(Text.from_string(verse))
     model = model_for(corpus)

@@ -166,7 +166,7 @@ def test_what_is_not_finite_never_reaches_the_weights(corpus, monkeypatch, what,
         assert all(weight.isfinite().all() for weight in model.parameters())
         seen.append(step)
     (fault,) = [step for step in seen if step.remark]
-    assert "at step 14, with a learning rate of 0.006: back to step 12" in fault.remark
+    assert "at step 14, with a learning rate of 0.004: back to step 12" in fault.remark
     assert [step.number for step in seen] == [*range(1, 14), 12, *range(13, 25), 24]
     assert progress.breakdowns == 1
     assert step.finished
@@ -203,7 +203,7 @@ def test_the_third_fault_ends_the_training_with_advice(corpus):
     steps = train(model_for(corpus), corpus, config)
     remarks = [step.remark for step in itertools.islice(steps, 5)]  # a step, a fault, twice, a step
     assert sum("half the learning rate" in remark for remark in remarks) == 2
-    with pytest.raises(ChargenError, match=r"third time.*for example --lr 0\.006"):
+    with pytest.raises(ChargenError, match=r"third time.*for example --lr 0\.004"):
         next(steps)
 
 

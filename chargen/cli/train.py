@@ -77,11 +77,13 @@ if TYPE_CHECKING:
 )
 @click.option("--layers", type=click.IntRange(1, 100), default=2, help="Depth of the stack.")
 @click.option("--hidden", type=click.IntRange(1), help="Hidden size.  [default: chosen]")
-@click.option("--embedding", type=click.IntRange(1), default=64, help="Numbers that stand for an id.")
+@click.option(
+    "--embedding", type=click.IntRange(1), help="Numbers that stand for an id.  [default: chosen]"
+)
 @click.option("--dropout", type=Number(min=0, max=0.95), help="Between layers.  [default: chosen]")
 @click.option("--batch", type=click.IntRange(1), help="Lanes read in parallel.  [default: chosen]")
 @click.option("--window", type=click.IntRange(1), help="Ids per step and lane.  [default: chosen]")
-@click.option("--lr", type=Number(min=0, min_open=True), default=6e-3, help="Peak learning rate.")
+@click.option("--lr", type=Number(min=0, min_open=True), help="Peak learning rate.  [default: chosen]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", help="Where."
@@ -212,7 +214,6 @@ def _begin(
         budget = {"minutes": 5.0}
     training = TrainConfig(
         **budget,
-        learning_rate=options["lr"],
         seed=options["seed"],
         precision=options["precision"],
     )
@@ -224,6 +225,7 @@ def _begin(
         "dropout": options["dropout"],
         "batch": options["batch"],
         "window": options["window"],
+        "learning_rate": options["lr"],
     }
     corpus = _prepare(run, Text.open(sources, options["encoding"]), options)
     say(_describe(corpus))
@@ -236,6 +238,8 @@ def _begin(
         # So that the corpus is found again from wherever it is asked for.
         "corpus": [str(Path(s).absolute()) if Path(s).exists() else s for s in sources],
         "hidden": chosen.model.hidden_size,
+        "embedding": chosen.model.embedding_size,
+        "lr": chosen.training.learning_rate,
         "dropout": chosen.model.dropout,
         "batch": chosen.training.batch,
         "window": chosen.training.window,
