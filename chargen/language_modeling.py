@@ -25,7 +25,7 @@ from chargen.ranks import ALONE, Ranks
 from chargen.training import Progress, Read, Step, TrainConfig
 
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
-QUICK_IDS = 1 << 17  # scored at each evaluation on the way
+QUICK_IDS = 1 << 16  # scored at each evaluation on the way
 FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 
 

@@ -23,7 +23,7 @@ BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
 # of 8, at most 128; a step takes as long for 64 of them as for 16.
 PERSISTENT, GPU_BATCH = 128, 64
 WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden sizes to choose from
-IDS_PER_PARAMETER = 4.0  # a model that reads fewer in its budget would be better if it were smaller
+IDS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be better if it were smaller
 PARAMETERS_PER_ID = 4.0  # a model larger than that, in a corpus's ids, only learns it by heart
 STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows are made smaller
 CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
@@ -140,7 +140,7 @@ def dropout_for(model: ModelConfig, read: float, ids: int) -> float:
 
     Measured (`benchmarks/LOG.md`): 0.05 or less where 3.5 passes met 1.3 parameters per id.
     """
-    return round(min(0.5, 0.008 * (read / ids) * (model.parameters / ids)), 2)
+    return round(min(0.5, 0.01 * (read / ids) * (model.parameters / ids)), 2)
 
 
 def rate_for(steps: float) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from chargen import ChargenError
+from chargen import ChargenError, TextGenerator
 from chargen.model import ModelConfig
 from chargen.sizing import (
     PASSES,
@@ -14,7 +14,9 @@ from chargen.sizing import (
     ids_read,
     length_to_read,
     measured_flops,
+    rate_for,
     shrink,
+    suited_rate,
 )
 from chargen.training import TrainConfig
 
@@ -29,6 +31,29 @@ def test_more_time_more_speed_and_more_text_give_a_wider_stack():
     assert width(0.5) < width(5) < width(60)
     assert width(speed=2e10) < width(speed=2e11) < width(speed=2e13)
     assert width(60, ids=10_000) < width(60, ids=10_000_000)
+
+
+def test_a_gpu_gets_widths_that_its_fastest_kernels_know():
+    config = TrainConfig(minutes=5)
+    widths = {choose_width(MODEL, config, 2e11, n, (128, 256, 512)) for n in (10**4, 10**6, 10**8)}
+    assert widths <= {128, 256, 512}
+    assert len(widths) > 1
+
+
+def test_the_longer_a_training_the_smaller_its_learning_rate():
+    rates = [rate_for(steps) for steps in (0, 1000, 2000, 10_000, 10**9)]
+    assert rates[0] == rates[1] > rates[2] > rates[3] > rates[4] > 0
+    writer = TextGenerator.new("a bird sang. " * 400, hidden_size=8)
+    few, many = (TrainConfig(steps=steps) for steps in (100, 10_000))
+    assert suited_rate(writer.model, few, 5000) > suited_rate(writer.model, many, 5000)
+    long = TrainConfig(minutes=600)
+    assert suited_rate(writer.model, few, 5000) > suited_rate(writer.model, long, 5000)
+    for step in writer.train("a bird sang. " * 400, steps=2):
+        assert step.number
+    assert writer.record["training"]["learning_rate"] == rates[0]
+    for step in writer.train("a bird sang. " * 400, steps=2, learning_rate=0.001):
+        assert step.number
+    assert writer.record["training"]["learning_rate"] == 0.001
 
 
 def test_a_budget_of_steps_counts_ids_whatever_the_speed():
