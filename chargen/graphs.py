@@ -149,7 +149,8 @@ def _aside(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    usual, own = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    usual = torch.cuda.current_stream(device)
+    own = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     own.wait_stream(usual)
     with torch.cuda.stream(own):
         yield
