@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from chargen.decoding import NOISE_STEPS, Array, DecodingState
+from chargen.graphs import Call, captured
 from chargen.model import LanguageModel
 from chargen.sampling import Sampler
-
-Call = Callable[[], None]
 
 
 @torch.no_grad()
@@ -68,7 +67,7 @@ def draw_on_gpu(
     for tensor, value in zip((expected, *(t for layer in carried for t in layer)), kept, strict=True):
         tensor.copy_(value)
     at.zero_()
-    replay = (capture or _capture)(step)
+    replay = (capture or captured)(step)
     while True:
         for _ in range(NOISE_STEPS):
             replay()
@@ -80,10 +79,3 @@ def draw_on_gpu(
 def _lanes(part: Array, streams: int, device: torch.device) -> Tensor:
     """A part of one stream's state (H,) for so many: (1, B, H)."""
     return torch.tensor(part, device=device).repeat(1, streams, 1)
-
-
-def _capture(step: Call) -> Call:
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay

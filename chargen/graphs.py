@@ -64,7 +64,7 @@ class GraphedStep(Stepper):
         super().__init__(model, task, precision)
         self._language, self._windows = model, task
         self._device = model.head.weight.device
-        self._capture = capture or _capture
+        self._capture = capture or captured
         self._replay: Call | None = None
         self._left = WARM  # steps until the capture; below 0, there is none
         self._state: State = []
@@ -162,9 +162,11 @@ def possible(device: torch.device, ranks: Ranks) -> bool:
     return device.type == "cuda" and ranks.size == 1
 
 
-def _capture(update: Call, rng: torch.Generator) -> Call:
+def captured(work: Call, rng: torch.Generator | None = None) -> Call:
+    """What does the work again, on the same memory, in one launch; capturing computes nothing."""
     graph = torch.cuda.CUDAGraph()
-    graph.register_generator_state(rng)
+    if rng is not None:
+        graph.register_generator_state(rng)
     with torch.cuda.graph(graph):
-        update()
+        work()
     return graph.replay

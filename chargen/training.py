@@ -347,11 +347,11 @@ def _steps(
         rate = config.learning_rate * 0.5**now.breakdowns
         (done,) = ranks.told(clock.done())
         for group in now.optimizer.param_groups:
-            now_rate = rate * group["share"] * _schedule(done)
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(now_rate)
+            scheduled = rate * group["share"] * _schedule(done)
+            if isinstance(group["lr"], Tensor):  # in memory that a graph reads
+                group["lr"].fill_(scheduled)
             else:
-                group["lr"] = now_rate
+                group["lr"] = scheduled
 
         nats, length, position, ids = take(now)
         now.step += 1
