@@ -28,7 +28,7 @@ from chargen.decoding import Decoder
 from chargen.gpu_drawing import draw_on_gpu
 from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training import TrainConfig
+from chargen.settings import TrainConfig
 
 EMBEDDING = 128
 HALF = torch.float16

@@ -19,7 +19,7 @@ from chargen import Run, Text, TextGenerator
 from chargen.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
 from chargen.run import states
-from chargen.training import TrainConfig
+from chargen.settings import TrainConfig
 
 
 class TimedRun(Run):

@@ -23,8 +23,8 @@ from benchmarks.copies import write_corpus
 from chargen.corpus import Corpus, prepare
 from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
+from chargen.settings import TrainConfig
 from chargen.text import Text
-from chargen.training import TrainConfig
 
 MEGABYTES = (1, 100, 1000)
 STEPS, ROUNDS = 20, 8

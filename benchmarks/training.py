@@ -21,8 +21,8 @@ from chargen import Text
 from chargen.corpus import prepare
 from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
+from chargen.settings import TrainConfig
 from chargen.sizing import flops_per_id
-from chargen.training import TrainConfig
 
 GEMM = 2048
 

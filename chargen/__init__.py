@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from chargen.labelled import Labelled as Labelled
     from chargen.run import Run as Run
     from chargen.sampling import Sampler as Sampler
+    from chargen.settings import TrainConfig as TrainConfig
     from chargen.text import Text as Text
     from chargen.text_classifier import TextClassifier as TextClassifier
     from chargen.text_generator import TextGenerator as TextGenerator
-    from chargen.training import TrainConfig as TrainConfig
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Text": "chargen.text",
     "TextClassifier": "chargen.text_classifier",
     "TextGenerator": "chargen.text_generator",
-    "TrainConfig": "chargen.training",
+    "TrainConfig": "chargen.settings",
 }
 __all__ = [
     "ChargenError",

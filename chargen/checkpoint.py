@@ -142,8 +142,10 @@ def build(
     The size of the file says whether it can hold the weights before anything is made for them.
     """
     path = folder / name
-    # A training keeps weights, their averages, the best ones, two moments, and a few carried states.
-    data = files.read(folder, sums, name, limit=20 * config.parameters + (1 << 28))
+    # A training keeps weights, their averages, the best ones, two moments, for each matrix a basis
+    # and what it comes from, and a few carried states.
+    limit = 20 * config.parameters + 8 * config.squares + (1 << 28)
+    data = files.read(folder, sums, name, limit)
     if len(data) < 2 * config.parameters:
         raise ChargenError(f"{path} is too small for {config.parameters:,} weights")
     try:

@@ -20,8 +20,10 @@ from torch.nn import functional as F
 
 from chargen.errors import ChargenError
 from chargen.model import Classifier, Noise
+from chargen.progress import Progress
+from chargen.settings import TrainConfig
+from chargen.task import Read
 from chargen.tokenizer import Ids
-from chargen.training import Progress, Read, TrainConfig
 
 SHORTEST = 0.3  # part of a text that is shown where it is cropped
 QUICK_IDS = 1 << 19  # scored at each evaluation on the way
@@ -167,9 +169,8 @@ class ClassScore:
 
 
 class ClassificationTask:
-    """Labelled texts as something to learn; see `training.Task`."""
+    """Labelled texts as something to learn; see `task.Task`."""
 
-    exactness = 1.0
     turns = False  # the last and smallest learning rates gain the most
 
     def __init__(
@@ -221,7 +222,7 @@ class ClassificationTask:
                 loss = loss + habits.reading * F.cross_entropy(symbols.float(), ids[1:][inside])
         return Read(loss, [], 1, int(lengths.sum()))
 
-    def score(self, model: Classifier, ids: int, quick: bool) -> ClassScore:
+    def score(self, model: Classifier, ids: int) -> ClassScore:
         """On as many texts of the validation part as make so many ids."""
         number = int(np.searchsorted(self._validation.ends, ids, side="left")) + 1
         part = self._validation

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from chargen.model import LanguageModel, State, detach
+from chargen.progress import Progress
 from chargen.ranks import Ranks
-from chargen.training import Progress, Stepper, Taken, Task
+from chargen.task import Task
+from chargen.training import Stepper, Taken
 
 WARM = 3  # steps before the capture, in which libraries choose their kernels and memory is laid out
 

@@ -21,11 +21,14 @@ from chargen.corpus import Corpus, Lanes
 from chargen.evaluation import Score, evaluate
 from chargen.graphs import GraphedStep, Window, possible
 from chargen.model import LanguageModel, Noise, State
+from chargen.progress import Progress
 from chargen.ranks import ALONE, Ranks
-from chargen.training import Progress, Read, Step, TrainConfig
+from chargen.settings import TrainConfig
+from chargen.task import Read
+from chargen.training import Step
 
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
-QUICK_IDS = 1 << 16  # scored at each evaluation on the way
+QUICK_IDS = 1 << 15  # scored at each evaluation on the way
 FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 
 
@@ -44,10 +47,9 @@ def train(
 
 
 class LanguageTask:
-    """A corpus as something to learn; see `training.Task`."""
+    """A corpus as something to learn; see `task.Task`."""
 
     turns = True
-    exactness = 3.0  # a single stream takes about three times as long per id as the lanes
 
     def __init__(self, corpus: Corpus, config: TrainConfig, ranks: Ranks = ALONE) -> None:
         self._corpus = corpus
@@ -88,9 +90,9 @@ class LanguageTask:
         logits, after = model(window.inputs, state, dropout=noise)  # (T, B, V)
         return F.cross_entropy(logits.flatten(0, 1).float(), window.targets.flatten()), after
 
-    def score(self, model: LanguageModel, ids: int, quick: bool) -> Score:
+    def score(self, model: LanguageModel, ids: int) -> Score:
         """On the first so many ids of the validation part."""
-        return evaluate(model, self._corpus.validation[:ids], self._corpus.tokenizer, quick=quick)
+        return evaluate(model, self._corpus.validation[:ids], self._corpus.tokenizer, quick=True)
 
 
 def _forget(state: State, noise: Noise) -> State:

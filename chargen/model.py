@@ -95,6 +95,11 @@ class ModelConfig:
         """How many numbers the model learns."""
         return self.stack_parameters + self.vocab_size * (self.hidden_size + 1)
 
+    @property
+    def squares(self) -> int:
+        """Numbers in one square for each matrix of a generator, as wide as what the matrix reads."""
+        return 2 * (self.embedding_size**2 + self.num_layers * self.hidden_size**2)
+
 
 @dataclass(frozen=True)
 class ClassifierConfig(ModelConfig):

@@ -36,10 +36,12 @@ from chargen import checkpoint, files
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.inspection.copies import Copies
+from chargen.progress import Progress
 from chargen.ranks import ALONE, Ranks
+from chargen.settings import TrainConfig
 from chargen.text import Text
 from chargen.text_generator import TextGenerator
-from chargen.training import Progress, Step, TrainConfig
+from chargen.training import Step
 
 KIND = "training"
 KEPT = 2  # states; the older one is for when the newer turns out to be damaged

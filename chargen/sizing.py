@@ -15,8 +15,8 @@ import torch
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
+from chargen.settings import TrainConfig, autocast_for
 from chargen.soap import Soap
-from chargen.training import TrainConfig, autocast_for
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
 # On a GPU: cuDNN's persistent kernels want sizes that are multiples of that, and of lanes a multiple
@@ -29,10 +29,10 @@ STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows 
 CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
 SHORTEST = 100  # ids; so much of a text is always read
-# Of each parameter, in training: weight, average, gradient, two moments, about half a number each of
-# the optimizer's basis and of what it comes from, the best weight so far; and six of these once more,
-# to go back to.
-COPIES = 13
+# Of each parameter, in training: weight, average, gradient, two moments, the best weight so far and a
+# better one; weight, average and moments once more, to go back to. Of the optimizer's bases and what
+# they come from, the same.
+COPIES, SQUARES = 11, 4
 RATES = 1e-3, 6e-3  # of learning, the lowest and the highest
 RATED, RATE_FALLS = 1300.0, 0.6  # steps up to which it is the highest, and how it falls from there
 _PROBE_SECONDS = 0.5
@@ -98,7 +98,7 @@ def _refuse_giants(model: ModelConfig, device: torch.device) -> None:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
         return
-    needed = COPIES * 4 * model.parameters
+    needed = 4 * (COPIES * model.parameters + SQUARES * model.squares)
     if needed > memory:
         raise ChargenError(
             f"a model of {model.parameters:,} parameters needs about {needed / 1e9:,.1f} GB to train, "

@@ -19,7 +19,6 @@ from torch.optim.adamw import adamw
 BETAS = (0.9, 0.997)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
 EPSILON = 1e-8
 WEIGHT_DECAY = 0.01
-DAMP = 1e-1
 MEMORY = 0.95  # of the second moment that gives the basis, per step
 OBSERVED = 3  # steps from one look at the second moment to the next
 TURNED = 16  # steps from one basis to the next
@@ -34,7 +33,7 @@ class Soap(torch.optim.Optimizer):
 
     The state of a weight is made with the optimizer, all of tensors, so that it can be kept and put
     back whole. `step` can be captured in a CUDA graph, where the learning rate is a tensor; `observe`
-    follows it, outside. A group may have a `share` of the rate, which whoever sets the rate heeds.
+    follows it, outside. A group may have a `share` of the rate.
     """
 
     _step_supports_amp_scaling = True  # what overflowed is left out on the device, by `found_inf`
@@ -53,6 +52,15 @@ class Soap(torch.optim.Optimizer):
                     seen = torch.zeros(())  # gradients; on the CPU, where it is asked
                     basis = torch.eye(len(square), device=weight.device)
                     self.state[weight] |= {"moment": square, "basis": basis, "seen": seen}
+
+    def rate(self, rate: float) -> None:
+        """Sets the learning rate; a tensor stays where it is, for a graph reads it there."""
+        for group in self.param_groups:
+            own = rate * group["share"]
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(own)
+            else:
+                group["lr"] = own
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]

@@ -23,10 +23,12 @@ from chargen.classification import (
 from chargen.errors import ChargenError
 from chargen.labelled import Labelled
 from chargen.model import Classifier, ClassifierConfig
+from chargen.progress import Progress
+from chargen.settings import TrainConfig
 from chargen.sizing import length_to_read, measured_flops
 from chargen.text_generator import TextGenerator
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
-from chargen.training import Progress, Step, TrainConfig, train
+from chargen.training import Step, train
 
 BATCH = 16  # texts
 LEARNING_RATE = 4e-3

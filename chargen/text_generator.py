@@ -21,11 +21,13 @@ from chargen.inspection.surprise import Surprise, surprise
 from chargen.language_modeling import train
 from chargen.mark import Mark
 from chargen.model import LanguageModel, ModelConfig
+from chargen.progress import Progress
 from chargen.ranks import ALONE, Ranks
+from chargen.settings import TrainConfig
 from chargen.sizing import find_device, shrink, suited_rate
 from chargen.text import Text
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
-from chargen.training import Progress, Step, TrainConfig
+from chargen.training import Step
 
 STARTER = Path(__file__).parent / "starter"
 

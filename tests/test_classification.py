@@ -9,7 +9,9 @@ import torch
 from chargen import ChargenError
 from chargen.classification import ClassificationTask, ClassScore, Habits, Texts, evaluate
 from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
-from chargen.training import Progress, TrainConfig, train
+from chargen.progress import Progress
+from chargen.settings import TrainConfig
+from chargen.training import train
 
 SHAPES = [
     (cell, bidirectional, pooling)

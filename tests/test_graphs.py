@@ -8,8 +8,10 @@ from chargen.corpus import prepare
 from chargen.graphs import WARM, GraphedStep
 from chargen.language_modeling import LanguageTask
 from chargen.model import LanguageModel, ModelConfig
+from chargen.progress import Progress
+from chargen.settings import TrainConfig
 from chargen.text import Text
-from chargen.training import Progress, TrainConfig, train
+from chargen.training import train
 
 CONFIG = TrainConfig(steps=24, batch=4, window=16, precision="fp32")
 

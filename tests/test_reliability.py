@@ -31,7 +31,7 @@ from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
 from chargen.run import states
-from chargen.training import TrainConfig
+from chargen.settings import TrainConfig
 
 QUICK = ["--steps", 3, "--hidden", 16, "--batch", 4, "--window", 16]
 LONG = ["--minutes", 5, "--hidden", 16, "--batch", 4, "--window", 16, "--save-every", 0]

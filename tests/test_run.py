@@ -10,8 +10,10 @@ import torch
 
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.corpus import prepare
+from chargen.progress import Progress
 from chargen.run import states
-from chargen.training import FINAL_RATE, Progress, TrainConfig
+from chargen.settings import TrainConfig
+from chargen.training import FINAL_RATE
 
 CONFIG = TrainConfig(steps=30, batch=4, window=16)
 

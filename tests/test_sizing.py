@@ -5,9 +5,13 @@ import pytest
 import torch
 
 from chargen import ChargenError, TextGenerator
-from chargen.model import ModelConfig
+from chargen.model import LanguageModel, ModelConfig
+from chargen.progress import Progress
+from chargen.settings import TrainConfig
 from chargen.sizing import (
+    COPIES,
     PASSES,
+    SQUARES,
     choose_width,
     dropout_for,
     find_device,
@@ -18,7 +22,6 @@ from chargen.sizing import (
     shrink,
     suited_rate,
 )
-from chargen.training import TrainConfig
 
 MODEL = ModelConfig(vocab_size=65)
 
@@ -106,3 +109,15 @@ def test_a_gpu_that_is_not_there_is_an_error_and_auto_takes_the_cpu():
     for name in ("cuda", "mps"):
         with pytest.raises(ChargenError, match=r"no (CUDA|Metal) GPU .*--device cpu"):
             find_device(name)
+
+
+def test_the_memory_of_a_training_is_known_beforehand():
+    config = ModelConfig(vocab_size=7, num_layers=3, hidden_size=16, embedding_size=24)
+    model = LanguageModel.new(config, seed=0)
+    progress = Progress.begin(model, TrainConfig(steps=1))
+    bases = [kept["basis"] for kept in progress.optimizer.state.values() if "basis" in kept]
+    assert sum(basis.numel() for basis in bases) == config.squares
+    kept = progress.tensors(model)
+    numbers = sum(tensor.numel() for name, tensor in kept.items() if name != "rng")
+    most = COPIES * config.parameters + SQUARES * config.squares
+    assert numbers < most < 4 * numbers

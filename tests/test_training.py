@@ -14,7 +14,8 @@ from chargen.corpus import prepare
 from chargen.evaluation import evaluate
 from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training import Progress, TrainConfig
+from chargen.progress import Progress
+from chargen.settings import TrainConfig
 
 
 @pytest.fixture

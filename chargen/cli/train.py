@@ -202,10 +202,10 @@ def _begin(
 ) -> _Training:
     from chargen.language_modeling import baselines
     from chargen.model import LanguageModel
+    from chargen.settings import TrainConfig
     from chargen.sizing import plan
     from chargen.text import Text
     from chargen.text_generator import TextGenerator
-    from chargen.training import TrainConfig
 
     if not sources:
         say("no CORPUS given: learning from python-docs, the text of Python's help topics")

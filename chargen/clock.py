@@ -1,0 +1,75 @@
+"""How much of a training's budget is spent, and when it is time to measure."""
+
+from __future__ import annotations
+
+import time
+
+from chargen.progress import Progress
+from chargen.settings import TrainConfig
+from chargen.task import Task
+
+EVALUATIONS = 12  # at most, over the budget
+EVALUATION_SHARE = 1 / 24  # of the time, at most
+FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last score
+
+
+class Clock:
+    """Of a training that has a budget.
+
+    Budgets of steps and epochs count steps, so that a run can be repeated exactly. A budget of
+    minutes counts everything from the first step to the last score, whose time is kept in reserve.
+    """
+
+    def __init__(self, config: TrainConfig, task: Task, now: Progress) -> None:
+        self._now = now
+        self._task = task
+        self._began = time.perf_counter() - now.seconds
+        self._budget = None if config.minutes is None else 60 * config.minutes
+        self._steps = config.steps or 0
+        if config.epochs is not None:
+            self._steps = max(1, round(config.epochs * task.steps_per_epoch))
+
+    def seconds(self) -> float:
+        """Since the beginning of the training."""
+        return time.perf_counter() - self._began
+
+    def done(self) -> float:
+        """The share of the budget that is spent, from 0 to 1."""
+        if self._budget is None:
+            return min(1.0, self._now.step / self._steps)
+        reserve = 0.0
+        if self._now.step:
+            per_id = self._seconds_per_id()
+            # The first step is slow and makes a bad estimate: it must not end the training.
+            ids = self._task.quick_ids + self.final_ids()
+            reserve = min(per_id * ids, 2 * FINAL_SHARE * self._budget)
+        return min(1.0, self.seconds() / max(1e-9, self._budget - reserve))
+
+    def over(self) -> bool:
+        """Whether all of it is spent."""
+        return self.done() >= 1
+
+    def final_ids(self) -> int:
+        """How much of the validation part the last score can afford to read."""
+        if self._budget is None:
+            return self._task.final_ids
+        affordable = int(FINAL_SHARE * self._budget / max(self._seconds_per_id(), 1e-9))
+        return min(self._task.final_ids, max(self._task.quick_ids, affordable))
+
+    def evaluation_due(self) -> bool:
+        """Whether to measure after this step."""
+        if self._budget is None:
+            return self._now.step % max(1, self._steps // EVALUATIONS) == 0
+        wait = max(self._budget / EVALUATIONS, self._now.evaluation_cost / EVALUATION_SHARE)
+        return self.seconds() - self._now.evaluated_at >= wait
+
+    def evaluated(self, cost: float) -> None:
+        """Notes that there was an evaluation, and what it took, in seconds."""
+        self._now.evaluated_at, self._now.evaluation_cost = self.seconds(), cost
+
+    def _seconds_per_id(self) -> float:
+        """Of an evaluation, as the last one took it."""
+        if self._now.evaluation_cost and self._task.quick_ids:
+            return self._now.evaluation_cost / self._task.quick_ids
+        read = self._now.step * self._task.ids_per_step
+        return self.seconds() / (2 * read)  # a forward pass alone
