@@ -41,7 +41,7 @@ class Clock:
         if self._now.step:
             per_id = self._seconds_per_id()
             # The first step is slow and makes a bad estimate: it must not end the training.
-            ids = self._task.quick_ids + self.final_ids()
+            ids = 2 * self._task.quick_ids + self.final_ids()
             reserve = min(per_id * ids, 2 * FINAL_SHARE * self._budget)
         return min(1.0, self.seconds() / max(1e-9, self._budget - reserve))
 

@@ -6,10 +6,11 @@ Scores are in nats per id and in bits per character, which are comparable betwee
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,6 +20,7 @@ from chargen.model import LanguageModel
 from chargen.tokenizer import Ids, Tokenizer
 
 _QUICK_LANES, _LEAD = 32, 256  # lanes of a quick evaluation, and what each reads before it counts
+_CONFIDENCES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.05, 1.1, 1.2)
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,28 @@ def evaluate(
     if len(ids) < 2:
         raise ChargenError(f"a text of {len(ids)} ids has none to score: the first has no context")
     scored = len(ids) - 1
-    length, lead = scored, 0
+    length, lead = _lanes(scored) if quick else (scored, 0)
     if window is not None:
-        length = min(window, scored)
-    elif quick and scored > 4 * _QUICK_LANES * _LEAD:
-        length, lead = -(-scored // _QUICK_LANES), _LEAD
-    nats = 0.0
-    starts = np.arange(0, scored, length)
-    for some in np.split(starts, range(64, len(starts), 64)):
-        nats += _nats(model, ids, some, length, lead)
+        length, lead = min(window, scored), 0
+    nats = _nats(model, ids, length, lead, [1.0])[0]
     return Score(nats, scored, *tokenizer.measure(ids[1:]))
+
+
+@torch.no_grad()
+def best_confidence(model: LanguageModel, ids: Ids) -> float:
+    """By what all logits are to be multiplied to make ids, at least two, the likeliest.
+
+    The inverse of the temperature of Guo et al. 2017.
+    """
+    nats = _nats(model, ids, *_lanes(len(ids) - 1), _CONFIDENCES)
+    return _CONFIDENCES[int(np.argmin(nats))]
+
+
+def _lanes(scored: int) -> tuple[int, int]:
+    """How far each lane of a quick evaluation reads, and from how far before it is led in."""
+    if scored > 4 * _QUICK_LANES * _LEAD:
+        return -(-scored // _QUICK_LANES), _LEAD
+    return scored, 0
 
 
 def predictions(
@@ -107,10 +121,17 @@ def predictions(
         yield logits, targets, counts
 
 
-def _nats(model: LanguageModel, ids: Ids, starts: Ids, length: int, lead: int) -> float:
-    """The surprise, in all, at the ids that follow each start."""
-    total = 0.0
-    for logits, targets, counts in predictions(model, ids, starts, length, lead):
-        surprise = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-        total += float(surprise[counts.flatten()].double().sum())
-    return total
+def _nats(
+    model: LanguageModel, ids: Ids, length: int, lead: int, confidences: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """The surprise in all, for each of the factors of the logits, where lanes begin every `length`."""
+    totals = np.zeros(len(confidences))
+    starts = np.arange(0, len(ids) - 1, length)
+    for some in np.split(starts, range(64, len(starts), 64)):
+        for logits, targets, counts in predictions(model, ids, some, length, lead):
+            for number, confidence in enumerate(confidences):
+                surprise = F.cross_entropy(
+                    logits.flatten(0, 1) * confidence, targets.flatten(), reduction="none"
+                )
+                totals[number] += float(surprise[counts.flatten()].double().sum())
+    return totals

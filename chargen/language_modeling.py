@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from chargen import training
 from chargen.baselines import ngram_bits, xz_bits
 from chargen.corpus import Corpus, Lanes
-from chargen.evaluation import Score, evaluate
+from chargen.evaluation import Score, best_confidence, evaluate
 from chargen.graphs import GraphedStep, Window, possible
 from chargen.model import LanguageModel, Noise, State
 from chargen.progress import Progress
@@ -93,6 +93,13 @@ class LanguageTask:
     def score(self, model: LanguageModel, ids: int) -> Score:
         """On the first so many ids of the validation part."""
         return evaluate(model, self._corpus.validation[:ids], self._corpus.tokenizer, quick=True)
+
+    def confidence(self, model: LanguageModel, ids: int) -> float:
+        """What makes the first so many ids of the validation part the likeliest.
+
+        Who has read a text several times is surer of it than of another one.
+        """
+        return best_confidence(model, self._corpus.validation[:ids])
 
 
 def _forget(state: State, noise: Noise) -> State:

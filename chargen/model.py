@@ -276,6 +276,10 @@ class LanguageModel(nn.Module):
         outputs, state = self.stack(ids, state, dropout)
         return self.head(outputs), state
 
+    def sharpen(self, factor: float) -> None:
+        """Multiplies all logits from now on."""
+        _multiply(self.head, factor)
+
 
 class Classifier(nn.Module):
     """Says which class a whole text belongs to."""
@@ -316,6 +320,10 @@ class Classifier(nn.Module):
         outputs, _ = self.stack(ids, state, dropout, lengths)
         return self.judge(outputs, lengths, dropout), outputs
 
+    def sharpen(self, factor: float) -> None:
+        """Multiplies all logits from now on."""
+        _multiply(self.head, factor)
+
     def judge(self, outputs: Tensor, lengths: Tensor, dropout: Noise | None = None) -> Tensor:
         """Outputs of the stack (T, B, width) for texts of these lengths (B,) to logits (B, C)."""
         pooled = self.pool(outputs, lengths)  # (B, width)
@@ -350,6 +358,11 @@ class Classifier(nn.Module):
     def inside(outputs: Tensor, lengths: Tensor) -> Tensor:
         """Which positions (T, B) belong to a text."""
         return torch.arange(len(outputs), device=outputs.device)[:, None] < lengths
+
+
+def _multiply(head: nn.Linear, factor: float) -> None:
+    head.weight.data.mul_(factor)
+    head.bias.data.mul_(factor)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from chargen.model import State
+from chargen.model import ModelConfig, State
 from chargen.ranks import ALONE, Ranks
 from chargen.settings import TrainConfig, precision_for
 from chargen.soap import Soap
@@ -22,6 +22,10 @@ AVERAGED = 0.1  # about this share of the steps, the last ones, is in the averag
 class Learner(Protocol):
     """A network with a state that a training may carry on; modules of torch have all else."""
 
+    @property
+    def config(self) -> ModelConfig:
+        """Its shape."""
+
     def initial_state(self, batch: int) -> State:
         """The empty state; an empty list where nothing is carried."""
 
@@ -30,6 +34,9 @@ class Learner(Protocol):
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Its weights by name."""
+
+    def sharpen(self, factor: float) -> None:
+        """Multiplies all logits from now on."""
 
     def load_state_dict(self, weights: Any) -> Any:
         """Takes weights by name."""
@@ -68,11 +75,11 @@ class Progress:
             share = stack_share if name.startswith("stack.") else 1.0
             shares.setdefault(share, []).append(weight)
         groups = [{"params": weights, "share": share} for share, weights in shares.items()]
-        optimizer = Soap(groups, config.learning_rate)
+        precision = precision_for(config.precision, device, model.config)
+        optimizer = Soap(groups, config.learning_rate, turned_in_bf16=precision == "bf16")
         for weight in model.parameters():
             optimizer.state[weight]["average"] = weight.detach().clone()  # which SOAP leaves alone
-        halved = precision_for(config.precision, device) == "fp16"
-        scaler = torch.amp.GradScaler(device.type, enabled=halved)
+        scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         mine = ranks.lanes(config.batch)
         state = model.initial_state(mine.stop - mine.start)
         own = [tuple(tensor.clone() for tensor in layer) for layer in state]  # no memory shared
@@ -136,10 +143,10 @@ class Progress:
         # The best weights are replaced, never changed.
         return {k: t if k.startswith("best.") else t.clone() for k, t in tensors}, self.numbers()
 
-    def remember(self, nats: float, weights: dict[str, Tensor]) -> None:
-        """Notes a score, and the weights if they are the best yet."""
+    def remember(self, model: Learner, nats: float) -> None:
+        """Notes a score, and the weights that the model has now if they are the best yet."""
         if nats < self.best:
-            self.best_weights = weights
+            self.best_weights = {k: v.detach().clone() for k, v in model.named_parameters()}
         self.evaluations.append((self.step, nats))
 
     def numbers(self) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
 from chargen.errors import ChargenError
+from chargen.model import ModelConfig
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+WIDE = 128  # hidden size from which on bf16 is faster on a CPU
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class TrainConfig:
     window: int = 96  # T, ids from which the gradient is taken at a time
     learning_rate: float = 4e-3  # at its highest
     seed: int = 0
-    precision: str = "auto"  # fp32 on a CPU, fp16 on a GPU
+    precision: str = "auto"  # fp16 on a GPU, bf16 on a CPU that has it, else fp32
 
     def __post_init__(self) -> None:
         budgets = [self.minutes, self.epochs, self.steps]
@@ -50,18 +53,33 @@ class TrainConfig:
         return next((name, value) for name, value in budgets.items() if value is not None)
 
 
-def precision_for(precision: str, device: torch.device) -> str:
-    """What "auto" means here. cuDNN has its fastest kernels, which keep the weights on the chip from
-    step to step, for fp16 only (`use_rnn_persist_small_h` in PyTorch's cuDNN/RNN.cpp).
+def precision_for(precision: str, device: torch.device, config: ModelConfig) -> str:
+    """What "auto" means here, for a model of this shape.
+
+    On a GPU, cuDNN has its fastest kernels, which keep the weights on the chip from step to step, for
+    fp16 only (`use_rnn_persist_small_h` in PyTorch's cuDNN/RNN.cpp). A processor that multiplies bf16
+    trains an LSTM in less than two thirds of the time, and as well (`benchmarks/LOG.md`).
     """
-    if precision == "auto":
-        return "fp16" if device.type == "cuda" else "fp32"
-    return precision
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "fp16"
+    wide = config.cell == "lstm" and config.hidden_size >= WIDE
+    return "bf16" if device.type == "cpu" and wide and multiplies_bf16() else "fp32"
 
 
-def autocast_for(precision: str, device: torch.device) -> torch.autocast | nullcontext[None]:
+@cache
+def multiplies_bf16() -> bool:
+    """Whether this processor has instructions for it; elsewhere bf16 would be slower than fp32."""
+    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
+def autocast_for(
+    precision: str, device: torch.device, config: ModelConfig
+) -> torch.autocast | nullcontext[None]:
     """The context of a precision; raises ChargenError where the device lacks it."""
-    precision = precision_for(precision, device)
+    precision = precision_for(precision, device, config)
     if precision == "fp16" and device.type != "cuda":
         raise ChargenError(f"fp16 trains on a CUDA GPU only, not on {device.type}; take bf16 or fp32")
     if precision == "fp32":

@@ -15,7 +15,7 @@ import torch
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
-from chargen.settings import TrainConfig, autocast_for
+from chargen.settings import TrainConfig, autocast_for, precision_for
 from chargen.soap import Soap
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
@@ -24,14 +24,15 @@ BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
 PERSISTENT, GPU_BATCH = 128, 64
 WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden sizes to choose from
 IDS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be better if it were smaller
+ENOUGH = 5.0  # passes over a text; a wider stack learns more in so many than a narrower one in more
 PARAMETERS_PER_ID = 4.0  # a model larger than that, in a corpus's ids, only learns it by heart
 STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows are made smaller
 CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
 SHORTEST = 100  # ids; so much of a text is always read
-# Of each parameter, in training: weight, average, gradient, two moments, the best weight so far and a
-# better one; weight, average and moments once more, to go back to. Of the optimizer's bases and what
-# they come from, the same.
+# Of each parameter, in training: weight, average, gradient, two moments, the best one so far; all but
+# the gradient once more, to go back to. Of each matrix, the optimizer's basis and what it comes from,
+# twice as well.
 COPIES, SQUARES = 11, 4
 RATES = 1e-3, 6e-3  # of learning, the lowest and the highest
 RATED, RATE_FALLS = 1300.0, 0.6  # steps up to which it is the highest, and how it falls from there
@@ -59,7 +60,6 @@ def plan(
     learning_rate.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    autocast_for(training.precision, device)
     ids = len(corpus.training)
     on_gpu = device.type == "cuda"
     training = replace(training, batch=GPU_BATCH if on_gpu else BATCH, window=WINDOW)
@@ -70,7 +70,7 @@ def plan(
     model = ModelConfig(len(corpus.tokenizer), **{**usual, **given})
 
     _refuse_giants(model, device)
-    speed = measured_flops(device, model.cell)
+    speed = measured_flops(device, model.cell, training.precision)
     if "hidden_size" not in given:
         widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT == 0]
         model = replace(model, hidden_size=choose_width(model, training, speed, ids, widths))
@@ -155,7 +155,11 @@ def rate_for(steps: float) -> float:
 def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
     """The same for a model that there is; where its budget is of minutes, measures how fast it is."""
     device = model.head.weight.device
-    speed = 0.0 if training.minutes is None else measured_flops(device, model.config.cell)
+    speed = (
+        0.0
+        if training.minutes is None
+        else measured_flops(device, model.config.cell, training.precision)
+    )
     read = ids_read(model.config, training, speed, ids)
     return rate_for(read / training.batch / training.window)
 
@@ -182,7 +186,8 @@ def choose_width(
     for wider in widths[1:]:
         model = replace(model, hidden_size=wider)
         read = ids_read(model, training, speed, ids)
-        if read < IDS_PER_PARAMETER * model.parameters or model.parameters > PARAMETERS_PER_ID * ids:
+        wanted = min(IDS_PER_PARAMETER * model.parameters, ENOUGH * ids)
+        if read < wanted or model.parameters > PARAMETERS_PER_ID * ids:
             break
         width = wider
     return width
@@ -209,16 +214,18 @@ def length_to_read(
     return max(SHORTEST, int(share))
 
 
-def measured_flops(device: torch.device, cell: str) -> float:
+def measured_flops(device: torch.device, cell: str, precision: str = "auto") -> float:
     """What this device gives in training, in floating-point operations per second.
+
+    Raises ChargenError where it lacks the precision.
 
     On a CPU, also settles for fewer threads where those are faster: all wait for the slowest at each
     of the many small products, and one busy core makes two threads far slower than one.
     """
-    best = _probe(device, cell)
+    best = _probe(device, cell, precision)
     while device.type == "cpu" and (threads := torch.get_num_threads()) > 1:
         torch.set_num_threads(threads // 2)
-        fewer = _probe(device, cell)
+        fewer = _probe(device, cell, precision)
         if fewer < CLEARLY * best:
             torch.set_num_threads(threads)
             break
@@ -226,16 +233,20 @@ def measured_flops(device: torch.device, cell: str) -> float:
     return best
 
 
-def _probe(device: torch.device, cell: str) -> float:
+def _probe(device: torch.device, cell: str, precision: str) -> float:
     config = ModelConfig(vocab_size=64, cell=cell, hidden_size=256)
     model = LanguageModel.new(config, seed=0).to(device)
-    optimizer = Soap([{"params": list(model.parameters())}], lr=TrainConfig.learning_rate)
+    precision = precision_for(precision, device, config)
+    autocast = autocast_for(precision, device, config)
+    rate, in_bf16 = TrainConfig.learning_rate, precision == "bf16"
+    optimizer = Soap([{"params": list(model.parameters())}], rate, turned_in_bf16=in_bf16)
     ids = torch.zeros(WINDOW, BATCH, dtype=torch.long, device=device)
     state = model.initial_state(BATCH)
     steps, began = -2, time.perf_counter()
     while steps < 1 or time.perf_counter() - began < _PROBE_SECONDS:
-        logits, _ = model(ids, state)
-        logits.square().mean().backward()
+        with autocast:
+            logits, _ = model(ids, state)
+        logits.float().square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         if device.type == "cuda":

@@ -43,3 +43,6 @@ class Task(Protocol):
 
     def score(self, model: Any, ids: int) -> Measured:
         """How well the model does on the first so many of the ids kept apart."""
+
+    def confidence(self, model: Any, ids: int) -> float:
+        """By what the best model's logits should be multiplied, judged by as much as `score` reads."""

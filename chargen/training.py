@@ -152,11 +152,12 @@ def _steps(
             if task.quick_ids:
                 with now.averaged(model):
                     score = ranks.shared(lambda: task.score(model, task.quick_ids))
-                    best = {k: v.detach().clone() for k, v in model.named_parameters()}
-                if fault := _fault(score.watched, 0.0, now.scaler, limit):
+                    fault = _fault(score.watched, 0.0, now.scaler, limit)
+                    if not fault:
+                        now.remember(model, score.watched)
+                if fault:
                     yield record(last, remark=_go_back(fault, model, now, good, clock, rate))
                     continue
-                now.remember(score.watched, best)
                 turned = _turned(now.evaluations, clock.done()) if task.turns else ""
                 now.over = now.over or bool(turned)
             good = now.copied(model)
@@ -171,6 +172,7 @@ def _steps(
         now.swap(model)
     else:
         model.load_state_dict(now.best_weights)
+        model.sharpen(ranks.shared(lambda: task.confidence(model, task.quick_ids)))
         final = ranks.shared(lambda: task.score(model, clock.final_ids()))
         now.seconds = clock.seconds()
     yield record(math.nan, score=final, remark=turned, finished=True)
@@ -192,7 +194,7 @@ class Stepper:
 
     def __init__(self, model: Learner, task: Task, precision: str, ranks: Ranks = ALONE) -> None:
         self._model, self._task, self._ranks = model, task, ranks
-        self._autocast = autocast_for(precision, device_of(model))
+        self._autocast = autocast_for(precision, device_of(model), model.config)
 
     def __call__(self, now: Progress) -> Taken:
         """The step; what the weights were before it is not kept."""

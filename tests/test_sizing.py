@@ -36,6 +36,11 @@ def test_more_time_more_speed_and_more_text_give_a_wider_stack():
     assert width(60, ids=10_000) < width(60, ids=10_000_000)
 
 
+def test_where_a_text_is_read_often_enough_a_wider_stack_learns_more():
+    assert width(15, speed=1.5e11) == 512  # 5.6 passes, and 1.7 ids for each parameter
+    assert width(15, speed=1.5e11, ids=10_000_000) == 384
+
+
 def test_a_gpu_gets_widths_that_its_fastest_kernels_know():
     config = TrainConfig(minutes=5)
     widths = {choose_width(MODEL, config, 2e11, n, (128, 256, 512)) for n in (10**4, 10**6, 10**8)}

@@ -92,3 +92,13 @@ def test_a_group_without_gradients_stays_where_it_is():
     assert torch.equal(still, torch.ones(3, 2))
     assert not torch.equal(other, torch.ones(3, 2))
     assert optimizer.param_groups[1]["share"] == 0.5
+
+
+def test_turning_in_bf16_goes_nearly_the_same_way():
+    ways = []
+    for in_bf16 in (False, True):
+        weight = torch.nn.Parameter(torch.zeros(20, 8))
+        optimizer = Soap([{"params": [weight]}], 0.01, turned_in_bf16=in_bf16)
+        ways.append(moved(weight, optimizer, gradients((20, 8), 50)))
+    assert not torch.equal(*ways)
+    assert (ways[1] - ways[0]).norm() < 0.05 * ways[0].norm()

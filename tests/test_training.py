@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from chargen import ChargenError, Text
 from chargen.corpus import prepare
-from chargen.evaluation import evaluate
+from chargen.evaluation import best_confidence, evaluate
 from chargen.language_modeling import train
 from chargen.model import LanguageModel, ModelConfig
 from chargen.progress import Progress
-from chargen.settings import TrainConfig
+from chargen.settings import TrainConfig, multiplies_bf16, precision_for
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def test_the_same_seed_gives_the_same_training_and_another_seed_another(corpus, 
         assert losses(0) != losses(1)
 
 
-@pytest.mark.parametrize("split_on", [None, "line"])
-def test_a_training_that_pauses_goes_on_as_if_it_never_had(verse, split_on):
+@pytest.mark.parametrize(("split_on", "precision"), [(None, "fp32"), ("line", "fp32"), (None, "bf16")])
+def test_a_training_that_pauses_goes_on_as_if_it_never_had(verse, split_on, precision):
     corpus = prepare(Text.from_string(verse), split_on=split_on)
-    config = TrainConfig(steps=30, batch=4, window=16)
+    config = TrainConfig(steps=30, batch=4, window=16, precision=precision)
     whole = model_for(corpus, dropout=0.2)
     *_, expected = train(whole, corpus, config)
 
@@ -96,6 +96,24 @@ def test_a_quick_score_is_close_to_the_exact_one(poet, verse):
     assert quick.tokens == exact.tokens
     assert quick.nats_per_token == pytest.approx(exact.nats_per_token, abs=5e-4)
     assert quick.nats != exact.nats
+
+
+def test_a_model_that_is_too_sure_of_itself_is_told_so(poet, verse):
+    ids = poet.tokenizer.encode(verse)
+    model = copy.deepcopy(poet.model)
+    for _ in range(5):  # a fair one, to begin with
+        model.sharpen(best_confidence(model, ids))
+    model.sharpen(1 / 0.8)
+    assert best_confidence(model, ids) == pytest.approx(0.8)
+    sure = evaluate(model, ids, poet.tokenizer).nats
+    model.sharpen(0.8)
+    assert evaluate(model, ids, poet.tokenizer).nats < sure
+
+
+def test_what_was_learned_by_heart_is_said_with_less_confidence_in_the_end(noise):
+    steps = list(train(model_for(noise), noise, TrainConfig(steps=60, batch=4, window=16)))
+    best = min(step.score.nats for step in steps if step.evaluated and not step.finished)
+    assert steps[-1].score.nats < best
 
 
 def test_bits_per_byte_and_per_character_differ_where_characters_are_long():
@@ -244,6 +262,30 @@ def test_without_validation_the_last_weights_are_kept(verse):
 def test_a_config_that_makes_no_sense_is_an_error(budget, message):
     with pytest.raises(ChargenError, match=message):
         TrainConfig(**budget)
+
+
+def test_bf16_learns_what_fp32_does(corpus):
+    scores = []
+    for precision in ("fp32", "bf16"):
+        config = TrainConfig(steps=100, batch=4, window=16, precision=precision)
+        *_, last = train(model_for(corpus), corpus, config)
+        scores.append(last.score.nats_per_token)
+    assert scores[1] == pytest.approx(scores[0], abs=0.02)
+    assert scores[1] != scores[0]
+
+
+def test_a_processor_that_multiplies_bf16_is_asked_to_where_it_pays(monkeypatch):
+    def chosen(has, cell="lstm", hidden_size=256, device="cpu"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
+        multiplies_bf16.cache_clear()
+        config = ModelConfig(65, cell=cell, hidden_size=hidden_size)
+        return precision_for("auto", torch.device(device), config)
+
+    assert chosen(True) == "bf16"
+    assert chosen(False) == chosen(True, "gru") == chosen(True, hidden_size=64) == "fp32"
+    assert chosen(True, device="cuda") == "fp16"
+    assert chosen(True, device="mps") == "fp32"
+    multiplies_bf16.cache_clear()
 
 
 def test_half_precision_without_a_gpu_is_an_error_with_the_next_step(corpus):
