@@ -29,6 +29,7 @@ from chargen.training import Step
 
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
 QUICK_IDS = 1 << 15  # scored at each evaluation on the way
+BASELINE_IDS = 1 << 17  # by which simpler models are measured
 FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 
 
@@ -111,7 +112,7 @@ def _forget(state: State, noise: Noise) -> State:
 
 def baselines(corpus: Corpus) -> dict[str, float]:
     """What a model has to be better than, in bits per character of the validation part."""
-    ids = corpus.validation[:QUICK_IDS]
+    ids = corpus.validation[:BASELINE_IDS]
     if len(ids) < 2:
         return {}
     characters, _ = corpus.tokenizer.measure(ids[1:])
