@@ -10,7 +10,7 @@ from functools import cache
 import torch
 
 from chargen.errors import ChargenError
-from chargen.model import ModelConfig
+from chargen.model import ClassifierConfig, ModelConfig
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 WIDE = 128  # hidden size from which on bf16 is faster on a CPU
@@ -65,6 +65,8 @@ def precision_for(precision: str, device: torch.device, config: ModelConfig) -> 
     if device.type == "cuda":
         return "fp16"
     wide = config.cell == "lstm" and config.hidden_size >= WIDE
+    if isinstance(config, ClassifierConfig):  # whose batches are each of another length: no gain
+        wide = False
     return "bf16" if device.type == "cpu" and wide and multiplies_bf16() else "fp32"
 
 

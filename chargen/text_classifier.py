@@ -24,7 +24,7 @@ from chargen.errors import ChargenError
 from chargen.labelled import Labelled
 from chargen.model import Classifier, ClassifierConfig
 from chargen.progress import Progress
-from chargen.settings import TrainConfig
+from chargen.settings import TrainConfig, precision_for
 from chargen.sizing import length_to_read, measured_flops
 from chargen.text_generator import TextGenerator
 from chargen.tokenizer import Ids, Tokenizer, build_tokenizer
@@ -163,7 +163,7 @@ class TextClassifier:
         device = next(self.model.parameters()).device
         if minutes is not None:
             shape = self.model.config
-            speed = measured_flops(device, shape.cell)
+            speed = measured_flops(device, shape.cell, precision_for("auto", device, shape))
             longest = length_to_read(texts.lengths, shape, config, speed)
             if longest < texts.lengths.max():
                 habits = replace(habits, longest=longest)

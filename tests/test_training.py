@@ -13,7 +13,7 @@ from chargen import ChargenError, Text
 from chargen.corpus import prepare
 from chargen.evaluation import best_confidence, evaluate
 from chargen.language_modeling import train
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import ClassifierConfig, LanguageModel, ModelConfig
 from chargen.progress import Progress
 from chargen.settings import TrainConfig, multiplies_bf16, precision_for
 
@@ -287,6 +287,8 @@ def test_a_processor_that_multiplies_bf16_is_asked_to_where_it_pays(monkeypatch)
     assert chosen(True) == "bf16"
     assert chosen(False) == chosen(True, "gru") == chosen(True, hidden_size=64) == "fp32"
     assert chosen(True, device="cuda") == "fp16"
+    multiplies_bf16.cache_clear()
+    assert precision_for("auto", torch.device("cpu"), ClassifierConfig(65)) == "fp32"
     assert chosen(True, device="mps") == "fp32"
     multiplies_bf16.cache_clear()
 
