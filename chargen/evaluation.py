@@ -20,6 +20,7 @@ from chargen.model import LanguageModel
 from chargen.tokenizer import Ids, Tokenizer
 
 _QUICK_LANES, _LEAD = 32, 256  # lanes of a quick evaluation, and what each reads before it counts
+# Factors of the logits; where two are as good, the first one.
 _CONFIDENCES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.05, 1.1, 1.2)
 
 

@@ -64,10 +64,12 @@ def precision_for(precision: str, device: torch.device, config: ModelConfig) -> 
         return precision
     if device.type == "cuda":
         return "fp16"
-    wide = config.cell == "lstm" and config.hidden_size >= WIDE
-    if isinstance(config, ClassifierConfig):  # whose batches are each of another length: no gain
-        wide = False
-    return "bf16" if device.type == "cpu" and wide and multiplies_bf16() else "fp32"
+    # The batches of a classifier are each of another length, and gain nothing.
+    steady = config.cell == "lstm" and not isinstance(config, ClassifierConfig)
+    wide = config.hidden_size >= WIDE
+    if device.type == "cpu" and steady and wide and multiplies_bf16():
+        return "bf16"
+    return "fp32"
 
 
 @cache
