@@ -58,7 +58,7 @@ def precision_for(precision: str, device: torch.device, config: ModelConfig) -> 
 
     On a GPU, cuDNN has its fastest kernels, which keep the weights on the chip from step to step, for
     fp16 only (`use_rnn_persist_small_h` in PyTorch's cuDNN/RNN.cpp). A processor that multiplies bf16
-    trains an LSTM in about two thirds of the time, and as well (`benchmarks/LOG.md`).
+    trains an LSTM in about two thirds of the time, and nearly as well (`benchmarks/LOG.md`).
     """
     if precision != "auto":
         return precision
