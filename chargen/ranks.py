@@ -127,8 +127,12 @@ def join() -> Iterator[Ranks]:
         yield ALONE
         return
     import torch
+    import torch.distributed.nn
     from torch import distributed
 
+    # That import stands here because its functions take the group of all as a default argument: once
+    # imported with a group at work, by an optimizer, say, they hold it for good, and its threads are
+    # still there when Python ends, which may abort the process ("terminate called without …").
     rank = int(os.environ["RANK"])
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

@@ -110,6 +110,23 @@ def test_the_death_of_one_ends_all_and_leaves_a_sound_checkpoint(launch, train, 
     assert "best at step" in err
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads are listed by Linux")
+def test_no_thread_of_the_group_outlives_it(tmp_path):
+    """One that did could abort the process while Python ends."""
+    (tmp_path / "script.py").write_text(
+        "import os, torch\n"
+        "from pathlib import Path\n"
+        "from chargen.ranks import join\n"
+        "with join() as ranks:\n"
+        "    import torch._dynamo  # what an optimizer imports\n"
+        "    ranks.wait()\n"
+        "names = [path.read_text() for path in Path('/proc/self/task').glob('*/comm')]\n"
+        "assert not [name for name in names if 'gloo' in name], names\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*command, tmp_path / "script.py"], check=True, timeout=120)
+
+
 def test_lanes_that_cannot_be_shared_are_said_once(launch):
     with launch(2, "train", "verse.txt", "--steps", 3, "--batch", 3, "--hidden", 8) as process:
         _, err = process.communicate(timeout=120)
