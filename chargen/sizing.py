@@ -36,7 +36,7 @@ SHORTEST = 100  # ids; so much of a text is always read
 COPIES, SQUARES = 11, 4
 RATES = 1e-3, 6e-3  # of learning, the lowest and the highest
 RATED, RATE_FALLS = 1300.0, 0.6  # steps up to which it is the highest, and how it falls from there
-_PROBE_SECONDS = 0.5
+_PROBE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,13 @@ def plan(
     model = ModelConfig(len(corpus.tokenizer), **{**usual, **given})
 
     _refuse_giants(model, device)
-    speed = measured_flops(device, model.cell, training.precision)
+    speed = measured_flops(device, model, training)
     if "hidden_size" not in given:
         widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT == 0]
-        model = replace(model, hidden_size=choose_width(model, training, speed, ids, widths))
+        width = choose_width(model, training, speed, ids, widths)
+        if width != model.hidden_size:
+            model = replace(model, hidden_size=width)
+            speed = _probe(device, model, training)
     read = ids_read(model, training, speed, ids)
     if "dropout" not in given:
         model = replace(model, dropout=dropout_for(model, read, ids))
@@ -155,11 +158,7 @@ def rate_for(steps: float) -> float:
 def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
     """The same for a model that there is; where its budget is of minutes, measures how fast it is."""
     device = model.head.weight.device
-    speed = (
-        0.0
-        if training.minutes is None
-        else measured_flops(device, model.config.cell, training.precision)
-    )
+    speed = 0.0 if training.minutes is None else measured_flops(device, model.config, training)
     read = ids_read(model.config, training, speed, ids)
     return rate_for(read / training.batch / training.window)
 
@@ -167,7 +166,7 @@ def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
 def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> float:
     """How many ids the budget lets the model read, at so many operations per second."""
     if training.minutes is not None:
-        # Evaluations take a share, and small matrices do not reach the speed of the probe's.
+        # Evaluations take a share, and the rest of a step, too.
         return 0.85 * 60 * training.minutes * speed / flops_per_id(model)
     if training.epochs is not None:
         return training.epochs * ids
@@ -214,18 +213,18 @@ def length_to_read(
     return max(SHORTEST, int(share))
 
 
-def measured_flops(device: torch.device, cell: str, precision: str = "auto") -> float:
-    """What this device gives in training, in floating-point operations per second.
+def measured_flops(device: torch.device, model: ModelConfig, training: TrainConfig) -> float:
+    """What this device gives in training such a model, in floating-point operations per second.
 
     Raises ChargenError where it lacks the precision.
 
     On a CPU, also settles for fewer threads where those are faster: all wait for the slowest at each
     of the many small products, and one busy core makes two threads far slower than one.
     """
-    best = _probe(device, cell, precision)
+    best = _probe(device, model, training)
     while device.type == "cpu" and (threads := torch.get_num_threads()) > 1:
         torch.set_num_threads(threads // 2)
-        fewer = _probe(device, cell, precision)
+        fewer = _probe(device, model, training)
         if fewer < CLEARLY * best:
             torch.set_num_threads(threads)
             break
@@ -233,17 +232,17 @@ def measured_flops(device: torch.device, cell: str, precision: str = "auto") -> 
     return best
 
 
-def _probe(device: torch.device, cell: str, precision: str) -> float:
-    config = ModelConfig(vocab_size=64, cell=cell, hidden_size=256)
+def _probe(device: torch.device, config: ModelConfig, training: TrainConfig) -> float:
     model = LanguageModel.new(config, seed=0).to(device)
-    precision = precision_for(precision, device, config)
+    precision = precision_for(training.precision, device, config)
     autocast = autocast_for(precision, device, config)
     rate, in_bf16 = TrainConfig.learning_rate, precision == "bf16"
     optimizer = Soap([{"params": list(model.parameters())}], rate, turned_in_bf16=in_bf16)
-    ids = torch.zeros(WINDOW, BATCH, dtype=torch.long, device=device)
-    state = model.initial_state(BATCH)
-    steps, began = -2, time.perf_counter()
-    while steps < 1 or time.perf_counter() - began < _PROBE_SECONDS:
+    ids = torch.zeros(training.window, training.batch, dtype=torch.long, device=device)
+    state = model.initial_state(training.batch)
+    times: list[float] = []  # the first two allocate and plan; they count only where steps are long
+    while sum(times[2:]) < _PROBE_SECONDS and sum(times) < 3 * _PROBE_SECONDS:
+        began = time.perf_counter()
         with autocast:
             logits, _ = model(ids, state)
         logits.float().square().mean().backward()
@@ -251,7 +250,6 @@ def _probe(device: torch.device, cell: str, precision: str) -> float:
         optimizer.zero_grad()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        steps += 1
-        if steps == 0:  # the first ones allocate and plan; they do not count
-            began = time.perf_counter()
-    return steps * ids.numel() * flops_per_id(config) / (time.perf_counter() - began)
+        times.append(time.perf_counter() - began)
+    settled = times[2:] or times
+    return len(settled) * ids.numel() * flops_per_id(config) / sum(settled)

@@ -22,7 +22,7 @@ from chargen.classification import (
 )
 from chargen.errors import ChargenError
 from chargen.labelled import Labelled
-from chargen.model import Classifier, ClassifierConfig
+from chargen.model import Classifier, ClassifierConfig, ModelConfig
 from chargen.progress import Progress
 from chargen.settings import TrainConfig, precision_for
 from chargen.sizing import length_to_read, measured_flops
@@ -163,7 +163,9 @@ class TextClassifier:
         device = next(self.model.parameters()).device
         if minutes is not None:
             shape = self.model.config
-            speed = measured_flops(device, shape.cell, precision_for("auto", device, shape))
+            reader = ModelConfig(shape.vocab_size, shape.cell)  # as fast, about
+            precision = precision_for("auto", device, shape)
+            speed = measured_flops(device, reader, TrainConfig(steps=1, precision=precision))
             longest = length_to_read(texts.lengths, shape, config, speed)
             if longest < texts.lengths.max():
                 habits = replace(habits, longest=longest)
