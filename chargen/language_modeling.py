@@ -92,15 +92,16 @@ class LanguageTask:
         return F.cross_entropy(logits.flatten(0, 1).float(), window.targets.flatten()), after
 
     def score(self, model: LanguageModel, ids: int) -> Score:
-        """On the first so many ids of the validation part."""
-        return evaluate(model, self._corpus.validation[:ids], self._corpus.tokenizer, quick=True)
+        """On about so many ids of the validation part."""
+        corpus = self._corpus
+        return evaluate(model, corpus.validation, corpus.tokenizer, quick=ids, sharpen=True)
 
     def confidence(self, model: LanguageModel, ids: int) -> float:
-        """What makes the first so many ids of the validation part the likeliest.
+        """What makes about so many ids of the validation part the likeliest.
 
         Who has read a text several times is surer of it than of another one.
         """
-        return best_confidence(model, self._corpus.validation[:ids])
+        return best_confidence(model, self._corpus.validation, ids)
 
 
 def _forget(state: State, noise: Noise) -> State:

@@ -16,7 +16,7 @@ from chargen.ranks import ALONE, Ranks
 from chargen.settings import TrainConfig, precision_for
 from chargen.soap import Soap
 
-AVERAGED = 0.1  # about this share of the steps, the last ones, is in the average of the weights
+AVERAGED = 0.15  # about this share of the steps, the last ones, is in the average of the weights
 
 
 class Learner(Protocol):

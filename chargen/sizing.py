@@ -24,8 +24,8 @@ BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
 PERSISTENT, GPU_BATCH = 128, 64
 WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden sizes to choose from
 IDS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be better if it were smaller
-ENOUGH = 5.0  # passes over a text; a wider stack learns more in so many than a narrower one in more
-PARAMETERS_PER_ID = 4.0  # a model larger than that, in a corpus's ids, only learns it by heart
+ENOUGH = 3.5  # passes over a text; a wider stack learns more in so many than a narrower one in more
+PARAMETERS_PER_ID = 8.0  # a model larger than that, in a corpus's ids, only learns it by heart
 STEPS_PER_EPOCH = 8  # fewer windows than that in a text, and lanes and windows are made smaller
 CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
@@ -72,11 +72,12 @@ def plan(
     _refuse_giants(model, device)
     speed = measured_flops(device, model, training)
     if "hidden_size" not in given:
+        # Wider stacks do more per second, up to where their matrices leave the caches.
         widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT == 0]
-        width = choose_width(model, training, speed, ids, widths)
-        if width != model.hidden_size:
-            model = replace(model, hidden_size=width)
-            speed = _probe(device, model, training)
+        speeds = {model.hidden_size: speed}
+        while (width := choose_width(model, training, speed, ids, widths)) not in speeds:
+            speeds[width] = speed = _probe(device, replace(model, hidden_size=width), training)
+        model, speed = replace(model, hidden_size=width), speeds[width]
     read = ids_read(model, training, speed, ids)
     if "dropout" not in given:
         model = replace(model, dropout=dropout_for(model, read, ids))

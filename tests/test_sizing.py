@@ -37,7 +37,7 @@ def test_more_time_more_speed_and_more_text_give_a_wider_stack():
 
 
 def test_where_a_text_is_read_often_enough_a_wider_stack_learns_more():
-    assert width(15, speed=1.5e11) == 512  # 5.6 passes, and 1.7 ids for each parameter
+    assert width(15, speed=1.5e11) == 640  # 3.7 passes, and 0.7 ids for each parameter
     assert width(15, speed=1.5e11, ids=10_000_000) == 384
 
 

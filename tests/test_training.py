@@ -90,21 +90,49 @@ def test_a_windowed_score_begins_every_window_with_an_empty_state(corpus):
 def test_a_quick_score_is_close_to_the_exact_one(poet, verse):
     corpus = prepare(Text.from_string(verse * 10), val_fraction=0.5)
     ids, tokenizer = corpus.validation, corpus.tokenizer
-    assert len(ids) > 4 * 32 * 256  # so that it is cut into lanes
     exact = evaluate(poet.model, ids, tokenizer)
-    quick = evaluate(poet.model, ids, tokenizer, quick=True)
-    assert quick.tokens == exact.tokens
+    quick = evaluate(poet.model, ids, tokenizer, quick=len(ids))
+    assert quick.tokens == exact.tokens == len(ids) - 1
+    assert (quick.characters, quick.bytes) == (exact.characters, exact.bytes)
     assert quick.nats_per_token == pytest.approx(exact.nats_per_token, abs=5e-4)
     assert quick.nats != exact.nats
+
+
+def test_a_score_of_a_part_is_of_places_all_over_the_text(poet, verse):
+    easy = poet.tokenizer.encode(verse * 4)
+    hard = np.random.default_rng(1).permutation(easy)
+    text = np.concatenate([easy, hard])
+    whole, part = (evaluate(poet.model, text, poet.tokenizer, quick=n) for n in (len(text), 8192))
+    assert part.tokens == part.characters == part.bytes == 8192
+    assert part.nats_per_token == pytest.approx(whole.nats_per_token, rel=0.05)
+    alone = evaluate(poet.model, easy, poet.tokenizer)
+    assert alone.nats_per_token < 0.8 * part.nats_per_token
+
+
+def test_a_model_is_watched_as_if_it_were_as_sure_as_it_should_be(poet, verse):
+    ids = poet.tokenizer.encode(verse)
+    model = copy.deepcopy(poet.model)
+    for _ in range(5):
+        model.sharpen(best_confidence(model, ids, len(ids)))
+    model.sharpen(1 / 0.8)  # too sure
+    plain, watched = (
+        evaluate(model, ids, poet.tokenizer, quick=len(ids), sharpen=sharpen)
+        for sharpen in (False, True)
+    )
+    assert watched.nats == plain.nats
+    assert watched.watched < plain.watched == plain.nats_per_token
+    model.sharpen(0.8)
+    right = evaluate(model, ids, poet.tokenizer, quick=len(ids))
+    assert watched.watched == pytest.approx(right.nats_per_token, abs=1e-4)
 
 
 def test_a_model_that_is_too_sure_of_itself_is_told_so(poet, verse):
     ids = poet.tokenizer.encode(verse)
     model = copy.deepcopy(poet.model)
     for _ in range(5):  # a fair one, to begin with
-        model.sharpen(best_confidence(model, ids))
+        model.sharpen(best_confidence(model, ids, len(ids)))
     model.sharpen(1 / 0.8)
-    assert best_confidence(model, ids) == pytest.approx(0.8)
+    assert best_confidence(model, ids, len(ids)) == pytest.approx(0.8)
     sure = evaluate(model, ids, poet.tokenizer).nats
     model.sharpen(0.8)
     assert evaluate(model, ids, poet.tokenizer).nats < sure
@@ -133,8 +161,8 @@ def test_the_model_ends_with_the_weights_of_the_best_evaluation(noise):
     corpus, model = noise, model_for(noise)
     best, weights = math.inf, None
     for step in train(model, corpus, TrainConfig(steps=120, batch=2, window=32, learning_rate=0.01)):
-        if step.score and not step.finished and step.score.nats < best:
-            best, weights = step.score.nats, copy.deepcopy(model.state_dict())
+        if step.score and not step.finished and step.score.watched < best:
+            best, weights = step.score.watched, copy.deepcopy(model.state_dict())
             number = step.number
     assert step.finished
     assert step.best_step == number < step.number
@@ -143,7 +171,7 @@ def test_the_model_ends_with_the_weights_of_the_best_evaluation(noise):
     confidence = own["head.weight"] / weights["head.weight"]  # one for all logits
     assert torch.allclose(confidence, confidence[0, 0].expand_as(confidence))
     again = evaluate(model, corpus.validation, corpus.tokenizer)
-    assert step.score == again
+    assert (step.score.nats, step.score.tokens) == (again.nats, again.tokens)
 
 
 def test_validation_that_turned_for_good_stops_the_training_and_says_so(noise):
