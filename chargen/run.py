@@ -250,7 +250,8 @@ class Run:
         def keep() -> None:
             nonlocal kept, cost
             began = time.monotonic()
-            self._save(writer, config, now, settings)
+            with files.writing(self.folder):  # which may be removed while we look what is there
+                self._save(writer, config, now, settings)
             kept = time.monotonic()
             cost = kept - began
 

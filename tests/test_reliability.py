@@ -685,7 +685,7 @@ def test_the_folder_is_removed_during_training(start, files, tmp_path):
     if process.returncode == 0:
         TextGenerator.load(tmp_path / "checkpoints" / "verse")
     else:  # it was removed in the very moment of a save
-        assert "cannot be written" in err
+        assert "cannot be written" in err, err
 
 
 @row(57, what="two trainers in one folder: the second is refused; the lock of the dead is taken over")
