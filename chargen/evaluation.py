@@ -84,11 +84,12 @@ def evaluate(
     if len(ids) < 2:
         raise ChargenError(f"a text of {len(ids)} ids has none to score: the first has no context")
     scored = len(ids) - 1
-    starts, length, lead = _lanes(scored, quick or 1)
     if quick is None:
-        length = min(window or scored, scored)
-        starts, lead = np.arange(0, scored, length), 0
-    nats = _nats(model, ids, starts, length, lead, _COARSE if sharpen else _COARSE[:1])
+        length, lead = min(window or scored, scored), 0
+        starts = np.arange(0, scored, length)
+    else:
+        starts, length, lead = _lanes(scored, quick)
+    nats = _nats(model, ids, starts, length, lead, _COARSE if sharpen else (1.0,))
     read = ids[1:]
     if len(starts) * length < scored:
         read = np.concatenate([ids[start + 1 : start + 1 + length] for start in starts])
