@@ -2,6 +2,7 @@
 
 - The product of the first layer with its input is a table with one row per id.
 - sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: with halved weights, one tanh serves all gates.
+- A bias is a column of its matrix, and a vector ends with a one.
 - Every operation writes into memory that a `Running` owns, and the output of a layer lies where the
   next one reads it.
 
@@ -44,57 +45,68 @@ class Running(NamedTuple):
 
 
 class Single:
-    """A matrix [for h | for what is read], or one of the two, in single precision."""
+    """A matrix [for h | for what is read | bias], or some of the three, in single precision."""
 
-    def __init__(self, for_h: Array | None, for_read: Array | None) -> None:
-        parts = [part for part in (for_h, for_read) if part is not None]
+    def __init__(self, for_h: Array | None, for_read: Array | None, bias: Array | None) -> None:
+        column = None if bias is None else bias[:, None]
+        parts = [part for part in (for_h, for_read, column) if part is not None]
         # In columns: OpenBLAS multiplies them a tenth faster than rows.
         both = np.hstack(parts)
         self._weights = _roomy(both.shape[::-1], np.float32).T
         self._weights[...] = both
 
     def bind(self, vector: Array, out: Array) -> Call:
-        """What writes the product with the first numbers of a vector into `out`."""
-        weights, dot = self._weights, np.dot
-        vector = vector[: weights.shape[1]]
-        return lambda: dot(weights, vector, out)
+        """What writes the product with a vector into `out`."""
+        return partial(self._weights.dot, vector, out)
 
 
 class Int8:
-    """The same, where h is never beyond 1, with whole numbers of eight bits: row by row for the
-    weights, and for vectors anew at each step. The sums in between are exact, in every company.
+    """The same with whole numbers of eight bits: row by row for the weights, and for vectors anew at
+    each step. The sums in between are exact, in every company; the bias stays as it is.
     """
 
-    def __init__(self, for_h: Array | None, for_read: Array | None) -> None:
-        # For what is read, the largest is looked for.
-        parts = [(for_h, True), (for_read, False)]
-        self._parts = [(*_quantised(part), within) for part, within in parts if part is not None]
+    def __init__(self, for_h: Array | None, for_read: Array | None, bias: Array | None) -> None:
+        weights = np.hstack([part for part in (for_h, for_read) if part is not None])
+        scales = np.maximum(np.abs(weights).max(1), np.finfo(np.float32).tiny) / LEVELS
+        whole = _roomy(weights.shape, np.int8)
+        whole[...] = np.rint(weights / scales[:, None])
+        self._weights, self._scales, self._bias = torch.from_numpy(whole), scales, bias
 
     def bind(self, vector: Array, out: Array) -> Call:
-        """What writes the product with the first numbers of a vector into `out`."""
-        products, at, target, more = [], 0, out, np.zeros_like(out)
-        for weights, scales, within in self._parts:
-            part = vector[at : at + weights.shape[1]]
-            products.append(_int8_product(weights, scales, part, target, within))
-            at, target = at + weights.shape[1], more
-        if len(products) == 1:
-            return products[0]
-        (first, second), add = products, np.add
+        """What writes the product with a vector into `out`."""
+        weights, vector = self._weights, vector[: self._weights.shape[1]]
+        batch = 1 if vector.ndim == 1 else vector.shape[1]
+        scaled = np.zeros_like(vector)
+        whole = torch.zeros(len(vector), batch, dtype=torch.int8)
+        sums = torch.zeros(len(out), batch, dtype=torch.int32)
+        whole_view = whole.numpy().reshape(vector.shape)
+        sums_view = sums.numpy().reshape(out.shape)
+        back = _spread(self._scales / np.float32(LEVELS), out)
+        bias = None if self._bias is None else _spread(self._bias, out)
+        up, largest = np.ones(batch, np.float32), np.ones(batch, np.float32)
+        absolute, multiply, rint, copyto, add = np.abs, np.multiply, np.rint, np.copyto, np.add
+        product = torch._int_mm
 
-        def both() -> None:
-            first()
-            second()
-            add(out, more, out)
+        def run() -> None:
+            absolute(vector, scaled)
+            if batch == 1:
+                largest[0] = top = float(scaled.max()) or 1.0
+                up[0] = LEVELS / top
+            else:
+                np.max(scaled, 0, largest)
+                largest[largest == 0] = 1
+                np.divide(LEVELS, largest, up)
+            multiply(vector, up, scaled)
+            rint(scaled, scaled)
+            copyto(whole_view, scaled, "unsafe")
+            product(weights, whole, out=sums)
+            copyto(out, sums_view, "unsafe")
+            multiply(out, back, out)
+            multiply(out, largest, out)
+            if bias is not None:
+                add(out, bias, out)
 
-        return both
-
-
-def _quantised(weights: Array) -> tuple[torch.Tensor, Array]:
-    """Whole numbers from -127 to 127, and by what each row is to be multiplied."""
-    scales = np.maximum(np.abs(weights).max(1), np.finfo(np.float32).tiny) / LEVELS
-    whole = _roomy(weights.shape, np.int8)
-    whole[...] = np.rint(weights / scales[:, None])
-    return torch.from_numpy(whole), scales
+        return run
 
 
 def _roomy(shape: tuple[int, ...], kind: type) -> Any:
@@ -103,42 +115,6 @@ def _roomy(shape: tuple[int, ...], kind: type) -> Any:
     room = np.empty(max(size, _HUGE) + 64, np.uint8)
     start = -room.ctypes.data % 64
     return room[start : start + size].view(kind).reshape(shape)
-
-
-def _int8_product(
-    weights: torch.Tensor, scales: Array, vector: Array, out: Array, within: bool
-) -> Call:
-    batch = 1 if vector.ndim == 1 else vector.shape[1]
-    scaled = np.zeros_like(vector)
-    whole = torch.zeros(len(vector), batch, dtype=torch.int8)
-    sums = torch.zeros(len(out), batch, dtype=torch.int32)
-    whole_view = whole.numpy().reshape(vector.shape)
-    sums_view = sums.numpy().reshape(out.shape)
-    back = _spread(scales / np.float32(LEVELS), out)
-    multiply, rint, copyto, product = np.multiply, np.rint, np.copyto, torch._int_mm
-    up, down = np.full(batch, LEVELS, np.float32), np.ones(batch, np.float32)
-
-    def run() -> None:
-        multiply(vector, up, scaled)
-        rint(scaled, scaled)
-        copyto(whole_view, scaled, "unsafe")
-        product(weights, whole, out=sums)
-        copyto(out, sums_view, "unsafe")
-        multiply(out, back, out)
-
-    def run_scaled() -> None:
-        np.abs(vector, scaled)
-        if batch == 1:
-            largest = float(scaled.max()) or 1.0
-            up[0], down[0] = LEVELS / largest, largest
-        else:
-            np.max(scaled, 0, down)
-            down[down == 0] = 1
-            np.divide(LEVELS, down, up)
-        run()
-        multiply(out, down, out)
-
-    return run if within else run_scaled
 
 
 PRECISIONS: dict[str, type[Single] | type[Int8]] = {"fp32": Single, "int8": Int8}
@@ -165,24 +141,19 @@ class Cell:
         raise NotImplementedError
 
 
-class _Given:
-    """What a layer's gates are given beside the state: a row of a table, or the same bias for all."""
+class _Table:
+    """What the first layer reads, multiplied once for all: a row (rows,) for each id."""
 
-    def __init__(self, table: Array | None, bias: Array) -> None:
-        self._bias = bias
-        self._rows = None if table is None else list(table)
+    def __init__(self, table: Array) -> None:
+        self._rows = list(table)
 
     @cached_property
     def _columns(self) -> Array:
-        assert self._rows is not None
         return np.stack(self._rows, 1)  # (rows, V), from which NumPy takes columns five times as fast
 
     def bind(self, out: Array) -> Callable[[Any], Any]:
-        """What adds it to `out`."""
+        """What adds the rows of ids to `out`."""
         rows, add, take = self._rows, np.add, np.take
-        if rows is None:
-            bias = _spread(self._bias, out)
-            return lambda ids: add(out, bias, out)
         if out.ndim == 1:
             return lambda token: add(out, rows[token], out)
         columns, taken = self._columns, np.zeros_like(out)
@@ -203,26 +174,26 @@ class Lstm(Cell):
         order = np.concatenate([i, f, o, g])  # sigmoid gates first, and g where c stands beside it
         scale = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), self.hidden)
         w_ih, w_hh, b_ih, b_hh = ((array[order].T * scale).T for array in arrays)
-        table = None if embedding is None else embedding @ w_ih.T + (b_ih + b_hh)
-        self._given = _Given(table, b_ih + b_hh)
-        self._matrix = matrix(w_hh, w_ih if table is None else None)
+        self._table, self._matrix = _laid_out(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
 
     def run(self, batch: int) -> Running:
         """The layer in its empty state, for so many streams."""
         size = self.hidden
-        both, rows = zeros(2 * size, batch), zeros(5 * size, batch)  # h, read; i, f, o, g, c
-        h, read = both[:size], both[size:]
+        h, read, vector = _vector(size, self._table, batch)
+        rows = zeros(5 * size, batch)  # i, f, o, g, c
         gates, i_f_o, i_f = rows[: 4 * size], rows[: 3 * size], rows[: 2 * size]
         o, g_c, c = rows[2 * size : 3 * size], rows[3 * size :], rows[4 * size :]
         halves = np.full_like(i_f_o, 0.5)  # faster than a scalar
         work = np.zeros_like(i_f)
         work_i, work_f = work[:size], work[size:]
-        product, give = self._matrix.bind(both, gates), self._given.bind(gates)
+        product = self._matrix.bind(vector, gates)
+        give = self._table.bind(gates) if self._table else None
         tanh, multiply, add = np.tanh, np.multiply, np.add
 
         def advance(ids: Any) -> None:
             product()
-            give(ids)
+            if give:
+                give(ids)
             tanh(gates, gates)
             multiply(i_f_o, halves, i_f_o)
             add(i_f_o, halves, i_f_o)
@@ -245,29 +216,30 @@ class Gru(Cell):
         self.hidden = arrays[1].shape[1]
         scale = np.repeat(np.array([0.5, 0.5, 1], np.float32), self.hidden)  # rows r, z, n
         w_ih, w_hh, b_ih, b_hh = ((array.T * scale).T for array in arrays)
-        table = None if embedding is None else embedding @ w_ih.T + b_ih
-        self._given, self._bias = _Given(table, b_ih), _Given(None, b_hh)
-        self._matrix = matrix(w_hh, None)
-        self._below = matrix(None, w_ih) if table is None else None
+        self._matrix = matrix(w_hh, None, b_hh)
+        self._table = None if embedding is None else _Table(embedding @ w_ih.T + b_ih)
+        self._below = matrix(None, w_ih, b_ih) if embedding is None else None
 
     def run(self, batch: int) -> Running:
         """The layer in its empty state, for so many streams."""
         size = self.hidden
-        h, read = zeros(size, batch), zeros(size, batch)
+        h_one, read_one = zeros(size + 1, batch), zeros(size + 1, batch)
+        h_one[-1] = read_one[-1] = 1
+        h, read = h_one[:-1], read_one[:-1]
         carried, given = zeros(3 * size, batch), zeros(3 * size, batch)
         gates, r, z, n = given[: 2 * size], given[:size], given[size : 2 * size], given[2 * size :]
         carried_gates, carried_n = carried[: 2 * size], carried[2 * size :]
         halves = np.full_like(gates, 0.5)
-        product, bias = self._matrix.bind(h, carried), self._bias.bind(carried)
-        give = self._given.bind(given)
-        below = self._below.bind(read, given) if self._below else partial(given.fill, 0)
+        product = self._matrix.bind(h_one, carried)
+        below = self._below.bind(read_one, given) if self._below else partial(given.fill, 0)
+        give = self._table.bind(given) if self._table else None
 
         def advance(ids: Any) -> None:
             # The reset gate r scales only what the state gives to n, so the two products stay apart.
             product()
-            bias(ids)
             below()
-            give(ids)
+            if give:
+                give(ids)
             np.add(gates, carried_gates, gates)
             np.tanh(gates, gates)
             np.multiply(gates, halves, gates)
@@ -288,23 +260,40 @@ class Rnn(Cell):
     def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
         w_ih, w_hh, b_ih, b_hh = arrays
         self.hidden = w_hh.shape[1]
-        table = None if embedding is None else embedding @ w_ih.T + (b_ih + b_hh)
-        self._given = _Given(table, b_ih + b_hh)
-        self._matrix = matrix(w_hh, w_ih if table is None else None)
+        self._table, self._matrix = _laid_out(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
 
     def run(self, batch: int) -> Running:
         """The layer in its empty state, for so many streams."""
-        both, work = zeros(2 * self.hidden, batch), zeros(self.hidden, batch)
-        h, read = both[: self.hidden], both[self.hidden :]
-        product, give = self._matrix.bind(both, work), self._given.bind(work)
+        h, read, vector = _vector(self.hidden, self._table, batch)
+        work = zeros(self.hidden, batch)
+        product = self._matrix.bind(vector, work)
+        give = self._table.bind(work) if self._table else None
         tanh = np.tanh
 
         def advance(ids: Any) -> None:
             product()
-            give(ids)
+            if give:
+                give(ids)
             tanh(work, h)
 
         return Running(advance, h.__setitem__, h, read, [h])
+
+
+def _laid_out(
+    w_hh: Array, w_ih: Array, bias: Array, embedding: Array | None, matrix: type[Matrix]
+) -> tuple[_Table | None, Matrix]:
+    """What a layer adds for an id, in the first one, and its one product."""
+    if embedding is None:
+        return None, matrix(w_hh, w_ih, bias)
+    return _Table(embedding @ w_ih.T + bias), matrix(w_hh, None, None)
+
+
+def _vector(size: int, table: _Table | None, batch: int) -> tuple[Array, Array, Array]:
+    """h, what is read, and the vector that the product takes: h alone, or h, read and a one."""
+    vector = zeros(2 * size + 1, batch)
+    vector[-1] = 1
+    h, read = vector[:size], vector[size:-1]
+    return h, read, h if table else vector
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": Lstm, "gru": Gru, "rnn": Rnn}

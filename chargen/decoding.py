@@ -89,10 +89,6 @@ class Decoder:
         held.held = [*self.held, *clamps]
         for clamp in held.held:
             clamp.check(self.config)
-            if self.weights == "int8" and self.config.cell != "lstm" and abs(clamp.value) > 1:
-                raise ChargenError(
-                    f"with weights in int8, h cannot be held at {clamp.value:g}, beyond 1; take fp32"
-                )
         return held
 
     def start(self, batch: int = 1) -> DecodingState:
