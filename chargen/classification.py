@@ -232,9 +232,8 @@ class ClassificationTask:
             return evaluate(model, part, self._classes, chosen)
         return evaluate(model, part, self._classes)
 
-    def confidence(self, model: Classifier, ids: int) -> float:
-        """As it is."""
-        return 1.0
+    def settle(self, model: Classifier, ids: int) -> None:
+        """Nothing: they stay as they are."""
 
     def _deal(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """The batches of an epoch, a pure function of its number: similar lengths, any order."""

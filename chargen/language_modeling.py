@@ -53,7 +53,7 @@ class LanguageTask:
     turns = True
 
     def __init__(self, corpus: Corpus, config: TrainConfig, ranks: Ranks = ALONE) -> None:
-        self._corpus = corpus
+        self._corpus, self._ranks = corpus, ranks
         self._mine = ranks.lanes(config.batch)
         self._lanes = Lanes(corpus, config.batch, config.window, config.seed)
         self._batch = config.batch
@@ -96,12 +96,13 @@ class LanguageTask:
         corpus = self._corpus
         return evaluate(model, corpus.validation, corpus.tokenizer, quick=ids, sharpen=True)
 
-    def confidence(self, model: LanguageModel, ids: int) -> float:
-        """What makes about so many ids of the validation part the likeliest.
+    def settle(self, model: LanguageModel, ids: int) -> None:
+        """Makes the model as sure as the validation part, of which it reads so many ids, proves right.
 
         Who has read a text several times is surer of it than of another one.
         """
-        return best_confidence(model, self._corpus.validation, ids)
+        validation = self._corpus.validation
+        model.sharpen(self._ranks.shared(lambda: best_confidence(model, validation, ids)))
 
 
 def _forget(state: State, noise: Noise) -> State:

@@ -278,7 +278,8 @@ class LanguageModel(nn.Module):
 
     def sharpen(self, factor: float) -> None:
         """Multiplies all logits from now on."""
-        _multiply(self.head, factor)
+        self.head.weight.data.mul_(factor)
+        self.head.bias.data.mul_(factor)
 
 
 class Classifier(nn.Module):
@@ -320,10 +321,6 @@ class Classifier(nn.Module):
         outputs, _ = self.stack(ids, state, dropout, lengths)
         return self.judge(outputs, lengths, dropout), outputs
 
-    def sharpen(self, factor: float) -> None:
-        """Multiplies all logits from now on."""
-        _multiply(self.head, factor)
-
     def judge(self, outputs: Tensor, lengths: Tensor, dropout: Noise | None = None) -> Tensor:
         """Outputs of the stack (T, B, width) for texts of these lengths (B,) to logits (B, C)."""
         pooled = self.pool(outputs, lengths)  # (B, width)
@@ -358,11 +355,6 @@ class Classifier(nn.Module):
     def inside(outputs: Tensor, lengths: Tensor) -> Tensor:
         """Which positions (T, B) belong to a text."""
         return torch.arange(len(outputs), device=outputs.device)[:, None] < lengths
-
-
-def _multiply(head: nn.Linear, factor: float) -> None:
-    head.weight.data.mul_(factor)
-    head.bias.data.mul_(factor)
 
 
 @contextmanager

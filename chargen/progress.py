@@ -35,9 +35,6 @@ class Learner(Protocol):
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Its weights by name."""
 
-    def sharpen(self, factor: float) -> None:
-        """Multiplies all logits from now on."""
-
     def load_state_dict(self, weights: Any) -> Any:
         """Takes weights by name."""
 

@@ -44,5 +44,5 @@ class Task(Protocol):
     def score(self, model: Any, ids: int) -> Measured:
         """How well the model does on the first so many of the ids kept apart."""
 
-    def confidence(self, model: Any, ids: int) -> float:
-        """By what the best model's logits should be multiplied, judged by as much as `score` reads."""
+    def settle(self, model: Any, ids: int) -> None:
+        """What is done to the best weights in the end, judged by as much as `score` reads."""

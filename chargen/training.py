@@ -172,7 +172,7 @@ def _steps(
         now.swap(model)
     else:
         model.load_state_dict(now.best_weights)
-        model.sharpen(ranks.shared(lambda: task.confidence(model, task.quick_ids)))
+        task.settle(model, task.quick_ids)
         final = ranks.shared(lambda: task.score(model, clock.final_ids()))
         now.seconds = clock.seconds()
     yield record(math.nan, score=final, remark=turned, finished=True)
