@@ -232,6 +232,10 @@ class ClassificationTask:
             return evaluate(model, part, self._classes, chosen)
         return evaluate(model, part, self._classes)
 
+    def enough(self, model: Classifier) -> float:
+        """As many as there is time for."""
+        return math.inf
+
     def settle(self, model: Classifier, ids: int) -> None:
         """Nothing: they stay as they are."""
 

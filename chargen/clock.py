@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from chargen.progress import Progress
@@ -17,17 +18,19 @@ class Clock:
     """Of a training that has a budget.
 
     Budgets of steps and epochs count steps, so that a run can be repeated exactly. A budget of
-    minutes counts everything from the first step to the last score, whose time is kept in reserve.
+    minutes counts everything from the first step to the last score, whose time is kept in reserve;
+    it ends before, and the learning rate falls sooner, where the data have been read often enough.
     """
 
-    def __init__(self, config: TrainConfig, task: Task, now: Progress) -> None:
+    def __init__(self, config: TrainConfig, task: Task, now: Progress, enough: float) -> None:
         self._now = now
         self._task = task
         self._began = time.perf_counter() - now.seconds
         self._budget = None if config.minutes is None else 60 * config.minutes
-        self._steps = config.steps or 0
-        if config.epochs is not None:
-            self._steps = max(1, round(config.epochs * task.steps_per_epoch))
+        self._steps: float = config.steps or math.inf
+        epochs = enough if config.minutes else config.epochs
+        if epochs is not None:
+            self._steps = max(1.0, round(epochs * task.steps_per_epoch, 0))  # of infinity, too
 
     def seconds(self) -> float:
         """Since the beginning of the training."""
@@ -35,15 +38,16 @@ class Clock:
 
     def done(self) -> float:
         """The share of the budget that is spent, from 0 to 1."""
+        read = min(1.0, self._now.step / self._steps)
         if self._budget is None:
-            return min(1.0, self._now.step / self._steps)
+            return read
         reserve = 0.0
         if self._now.step:
             per_id = self._seconds_per_id()
             # The first step is slow and makes a bad estimate: it must not end the training.
             ids = 2 * self._task.quick_ids + self.final_ids()
             reserve = min(per_id * ids, 2 * FINAL_SHARE * self._budget)
-        return min(1.0, self.seconds() / max(1e-9, self._budget - reserve))
+        return max(read, min(1.0, self.seconds() / max(1e-9, self._budget - reserve)))
 
     def over(self) -> bool:
         """Whether all of it is spent."""
@@ -60,7 +64,8 @@ class Clock:
         """Whether to measure after this step."""
         if self._budget is None:
             return self._now.step % max(1, self._steps // EVALUATIONS) == 0
-        wait = max(self._budget / EVALUATIONS, self._now.evaluation_cost / EVALUATION_SHARE)
+        length = self.seconds() / max(1e-9, self.done())
+        wait = max(length / EVALUATIONS, self._now.evaluation_cost / EVALUATION_SHARE)
         return self.seconds() - self._now.evaluated_at >= wait
 
     def evaluated(self, cost: float) -> None:

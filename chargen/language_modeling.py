@@ -30,6 +30,7 @@ from chargen.training import Step
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
 QUICK_IDS = 1 << 15  # scored at each evaluation on the way
 BASELINE_IDS = 1 << 17  # by which simpler models are measured
+PASSES = 4.5  # over a million ids, of a model with three parameters for each or more
 FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 
 
@@ -96,6 +97,10 @@ class LanguageTask:
         corpus = self._corpus
         return evaluate(model, corpus.validation, corpus.tokenizer, quick=ids, sharpen=True)
 
+    def enough(self, model: LanguageModel) -> float:
+        """Passes over the text, before it is only learned by heart."""
+        return enough(model.config.parameters, len(self._corpus.training))
+
     def settle(self, model: LanguageModel, ids: int) -> None:
         """Makes the model as sure as the validation part, of which it reads so many ids, proves right.
 
@@ -103,6 +108,15 @@ class LanguageTask:
         """
         validation = self._corpus.validation
         model.sharpen(self._ranks.shared(lambda: best_confidence(model, validation, ids)))
+
+
+def enough(parameters: int, ids: int) -> float:
+    """How often a text is to be read: more often the shorter it is, and the smaller the model.
+
+    Measured with 30,000 to 1,000,000 characters and 0.3 to 6 parameters for each of them
+    (`benchmarks/LOG.md`): a schedule that ends there is better than a longer one.
+    """
+    return PASSES * math.sqrt(math.sqrt(1e6 / ids) * max(1.0, 3 * ids / parameters))
 
 
 def _forget(state: State, noise: Noise) -> State:

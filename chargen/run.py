@@ -36,6 +36,7 @@ from chargen import checkpoint, files
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.inspection.copies import Copies
+from chargen.language_modeling import enough
 from chargen.progress import Progress
 from chargen.ranks import ALONE, Ranks
 from chargen.settings import TrainConfig
@@ -210,6 +211,12 @@ class Run:
                 "epochs": progress.position * config.batch / len(text.training),
                 "steps": progress.step,
             }
+            most = enough(writer.model.config.parameters, len(text.training))
+            if minutes is not None and spent["epochs"] > 0.95 * most:
+                raise ChargenError(
+                    f"this training has read its text {spent['epochs']:.3g} times, which is enough; "
+                    "to go on all the same, give --epochs, which counts from its beginning"
+                )
             for name, value in budget.items():
                 if value is not None and value <= spent[name]:
                     raise ChargenError(

@@ -44,5 +44,8 @@ class Task(Protocol):
     def score(self, model: Any, ids: int) -> Measured:
         """How well the model does on the first so many of the ids kept apart."""
 
+    def enough(self, model: Any) -> float:
+        """Passes over the data after which a budget of minutes is ended: more would do harm."""
+
     def settle(self, model: Any, ids: int) -> None:
         """What is done to the best weights in the end, judged by as much as `score` reads."""

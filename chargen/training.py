@@ -106,7 +106,7 @@ def _steps(
     stepper: Stepper | None,
 ) -> Iterator[Step]:
     take = stepper or Stepper(model, task, config.precision, ranks)
-    clock = Clock(config, task, now)
+    clock = Clock(config, task, now, task.enough(model))
 
     def record(loss: float, **more: Any) -> Step:
         return Step(

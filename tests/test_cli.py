@@ -319,7 +319,7 @@ def test_a_full_disk_under_stdout_is_one_line(model):
 def test_ctrl_c_keeps_the_model_and_exits_with_130(verse, tmp_path):
     (tmp_path / "verse.txt").write_text(verse)
     metrics = tmp_path / "checkpoints" / "verse" / "metrics.jsonl"
-    with chargen("train", "verse.txt", "--hidden", 16, "--minutes", 2, cwd=tmp_path) as process:
+    with chargen("train", "verse.txt", "--hidden", 16, "--steps", 12_000, cwd=tmp_path) as process:
         deadline = time.time() + 60
         while not metrics.exists() and time.time() < deadline:
             time.sleep(0.1)

@@ -193,6 +193,17 @@ def test_minutes_count_what_was_spent_before(begin, verse, tmp_path):
     assert last.seconds < 2 * 6  # six seconds in all, with room for a busy machine
 
 
+def test_who_wants_to_read_more_than_enough_is_told_how(begin, verse, tmp_path):
+    with Run(tmp_path / "run") as run:
+        for _ in begin(run, TrainConfig(epochs=100, batch=4, window=64)):
+            pass
+    with Run(tmp_path / "run") as run:
+        with pytest.raises(ChargenError, match=r"read its text 10. times, which is enough.*--epochs"):
+            run.resume(run.saved(), verse, minutes=30)
+        *_, last = run.resume(run.saved(), verse, epochs=110)
+    assert last.finished
+
+
 def test_a_second_training_in_the_same_folder_is_refused(begin, tmp_path):
     with (
         Run(tmp_path / "run"),

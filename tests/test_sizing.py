@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from chargen import ChargenError, TextGenerator
+from chargen.language_modeling import enough
 from chargen.model import LanguageModel, ModelConfig
 from chargen.progress import Progress
 from chargen.settings import TrainConfig
@@ -15,6 +16,7 @@ from chargen.sizing import (
     choose_width,
     dropout_for,
     find_device,
+    flops_per_id,
     ids_read,
     length_to_read,
     measured_flops,
@@ -55,7 +57,7 @@ def test_the_longer_a_training_the_smaller_its_learning_rate():
     few, many = (TrainConfig(steps=steps) for steps in (100, 10_000))
     assert suited_rate(writer.model, few, 5000) > suited_rate(writer.model, many, 5000)
     long = TrainConfig(minutes=600)
-    assert suited_rate(writer.model, few, 5000) > suited_rate(writer.model, long, 5000)
+    assert suited_rate(writer.model, few, 10**6) > suited_rate(writer.model, long, 10**6)
     for step in writer.train("a bird sang. " * 400, steps=2):
         assert step.number
     assert writer.record["training"]["learning_rate"] == rates[0]
@@ -70,9 +72,19 @@ def test_a_budget_of_steps_counts_ids_whatever_the_speed():
     assert ids_read(MODEL, TrainConfig(epochs=2), 1.0, 1000) == 2000
 
 
+def test_the_shorter_a_text_and_the_smaller_a_model_the_more_often_a_text_is_read():
+    large, small = 10**7, 10**5
+    assert enough(large, 10**3) > enough(large, 10**5) > enough(large, 10**6)
+    assert enough(small, 10**6) > enough(large, 10**6)
+    minutes, passes = TrainConfig(minutes=60), enough(MODEL.parameters, 50_000)
+    assert ids_read(MODEL, minutes, 1e12, 50_000) == passes * 50_000
+    assert ids_read(MODEL, minutes, 1e8, 50_000) < passes * 50_000  # as far as it gets
+    assert ids_read(MODEL, TrainConfig(epochs=900), 1e12, 50_000) == 900 * 50_000  # as was asked for
+
+
 def test_dropout_grows_with_the_passes_over_the_text():
     passes = [dropout_for(MODEL, read * 1e6, 1_000_000) for read in (0.1, 5, 20, 1000)]
-    assert 0 == passes[0] < passes[1] < passes[2] < passes[3] == 0.5
+    assert 0 == passes[0] < passes[1] < passes[2] < passes[3] == 0.4
 
 
 def test_dropout_grows_with_the_parameters_that_could_learn_a_text_by_heart():
@@ -86,7 +98,8 @@ def test_of_long_texts_so_much_is_read_that_the_budget_allows_several_passes():
     def per_pass(speed, **budget):
         config = TrainConfig(**budget or {"minutes": 5})
         longest = length_to_read(lengths, MODEL, config, speed)
-        return longest, np.minimum(lengths, longest).sum(), ids_read(MODEL, config, speed, 1) / PASSES
+        affordable = 0.85 * 300 * speed / flops_per_id(MODEL)
+        return longest, np.minimum(lengths, longest).sum(), affordable / PASSES
 
     for speed in (1e11, 2e11, 3e11):
         longest, total, affordable = per_pass(speed)

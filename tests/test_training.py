@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from chargen import ChargenError, Text
 from chargen.corpus import prepare
 from chargen.evaluation import best_confidence, evaluate
-from chargen.language_modeling import train
+from chargen.language_modeling import enough, train
 from chargen.model import ClassifierConfig, LanguageModel, ModelConfig
 from chargen.progress import Progress
 from chargen.settings import TrainConfig, multiplies_bf16, precision_for
@@ -261,6 +261,20 @@ def test_epochs_are_passes_over_the_training_part(corpus):
     config = TrainConfig(epochs=2, batch=4, window=32)
     *_, last = train(model_for(corpus), corpus, config)
     assert last.ids == pytest.approx(2 * len(corpus.training), rel=0.02)
+
+
+def test_a_budget_of_minutes_ends_sooner_where_a_text_has_been_read_often_enough():
+    corpus = prepare(Text.from_string("a bird sings and waits. " * 60))
+    model = model_for(corpus)
+    *steps, last = train(model, corpus, TrainConfig(minutes=30, batch=4, window=16))
+    often = enough(model.config.parameters, len(corpus.training))
+    assert last.ids == pytest.approx(often * len(corpus.training), rel=0.05)
+    assert last.seconds < 300
+    assert last.progress == 1
+    shares = [step.progress for step in steps]  # what the learning rate follows
+    assert shares == sorted(shares)
+    assert shares[len(shares) // 2] == pytest.approx(0.5, abs=0.05)
+    assert 3 <= sum(step.evaluated for step in steps) <= 20
 
 
 def test_a_budget_of_minutes_ends_on_time_with_everything_counted(corpus):
