@@ -176,7 +176,7 @@ def test_a_table_is_learned_and_judged_by(client):
 
 
 def test_a_training_is_stopped_with_what_it_learned(client, server, verse, call):
-    client.predict(text=verse, name="stopped", minutes=60, api_name="/train")
+    client.predict(text=verse * 40, name="stopped", minutes=60, api_name="/train")
     wait(client, "training")
     began = time.monotonic()
     client.predict(api_name="/stop_training")
@@ -192,7 +192,7 @@ def test_a_training_is_stopped_with_what_it_learned(client, server, verse, call)
 def test_a_page_that_is_killed_leaves_its_training_whole_and_not_at_work(tmp_path, verse, call):
     with served(tmp_path, "--port", "7865", ended=-9) as (url, process):
         client = Client(url, verbose=False)
-        client.predict(text=verse, name="orphan", minutes=60, api_name="/train")
+        client.predict(text=verse * 40, name="orphan", minutes=60, api_name="/train")
         wait(client, "training")
         process.kill()
     deadline = time.monotonic() + 20

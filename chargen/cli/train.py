@@ -43,7 +43,11 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often the state is kept, beside every evaluation.",
 )
-@click.option("--minutes", type=Number(min=0, min_open=True), help="Budget of time.  [default: 5]")
+@click.option(
+    "--minutes",
+    type=Number(min=0, min_open=True),
+    help="At most so much time; a short text takes less.  [default: 5]",
+)
 @click.option(
     "--epochs", type=Number(min=0, min_open=True), help="Or a budget of passes over the text."
 )
