@@ -34,7 +34,7 @@ from chargen.run import states
 from chargen.settings import TrainConfig
 
 QUICK = ["--steps", 3, "--hidden", 16, "--batch", 4, "--window", 16]
-LONG = ["--steps", 1_000_000, "--hidden", 16, "--batch", 4, "--window", 16, "--save-every", 0]
+LONG = ["--steps", 100_000, "--hidden", 16, "--batch", 4, "--window", 16, "--save-every", 0]
 
 TABLE: dict[int, str] = {}
 ELSEWHERE = {"tests/test_web.py and, for 75 and 78, tests/test_page.py": [*range(71, 80)]}
@@ -778,7 +778,9 @@ def test_a_learning_rate_beyond_reason(run, files, tmp_path, lr):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_keeps_everything(start, call, files, tmp_path, number):
     folder = tmp_path / "checkpoints" / "verse"
-    with start("train", "verse.txt", *LONG) as process:
+    # Under nohup a closed terminal is ignored, by whatever is started there as well.
+    heeded = (lambda: signal.signal(number, signal.SIG_DFL)) if number == signal.SIGHUP else None
+    with start("train", "verse.txt", *LONG, preexec_fn=heeded) as process:
         _wait_for_a_state(folder)
         time.sleep(0.3)
         process.send_signal(number)

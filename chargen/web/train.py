@@ -68,7 +68,7 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
                     minimum=0.05,
                     maximum=MOST_MINUTES,
                     label="Minutes",
-                    info="More make it better; a short text takes less.",
+                    info="A short text takes less.",
                     elem_id="minutes",
                 )
             start = gr.Button("Train", variant="primary", elem_id="train", elem_classes="does")
