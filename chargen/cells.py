@@ -223,8 +223,7 @@ class Gru(Cell):
     def run(self, batch: int) -> Running:
         """The layer in its empty state, for so many streams."""
         size = self.hidden
-        h_one, read_one = zeros(size + 1, batch), zeros(size + 1, batch)
-        h_one[-1] = read_one[-1] = 1
+        h_one, read_one = before_one(size, batch), before_one(size, batch)
         h, read = h_one[:-1], read_one[:-1]
         carried, given = zeros(3 * size, batch), zeros(3 * size, batch)
         gates, r, z, n = given[: 2 * size], given[:size], given[size : 2 * size], given[2 * size :]
@@ -290,8 +289,7 @@ def _laid_out(
 
 def _vector(size: int, table: _Table | None, batch: int) -> tuple[Array, Array, Array]:
     """h, what is read, and the vector that the product takes: h alone, or h, read and a one."""
-    vector = zeros(2 * size + 1, batch)
-    vector[-1] = 1
+    vector = before_one(2 * size, batch)
     h, read = vector[:size], vector[size:-1]
     return h, read, h if table else vector
 
@@ -302,6 +300,13 @@ CELLS: dict[str, type[Cell]] = {"lstm": Lstm, "gru": Gru, "rnn": Rnn}
 def zeros(rows: int, batch: int) -> Array:
     """Zeros (rows,) for one stream, (rows, B) for several."""
     return np.zeros(rows if batch == 1 else (rows, batch), np.float32)
+
+
+def before_one(rows: int, batch: int) -> Array:
+    """So many zeros and a one, for a matrix whose last column is a bias."""
+    vector = zeros(rows + 1, batch)
+    vector[-1] = 1
+    return vector
 
 
 def _spread(column: Array, like: Array) -> Array:

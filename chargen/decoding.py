@@ -124,8 +124,7 @@ class DecodingState:
     def __init__(self, cells_: list[cells.Cell], batch: int) -> None:
         self._cells = cells_
         self.layers = [cell.run(batch) for cell in cells_]
-        self.outputs = cells.zeros(cells_[-1].hidden + 1, batch)  # of the last layer, and a one
-        self.outputs[-1] = 1
+        self.outputs = cells.before_one(cells_[-1].hidden, batch)  # of the last layer, and a one
         given = [*(layer.read for layer in self.layers[1:]), self.outputs[:-1]]
         below = [None, *given[:-1]]
         self.norms = [
