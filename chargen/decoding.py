@@ -160,17 +160,19 @@ def _by_torch(matrix: Array, vectors: Array) -> Array:
 def _norm(h: Array, below: Array | None, out: Array) -> Callable[[], None]:
     """What brings h to unit root mean square and adds what is below, as `model.Stack` does."""
     multiply, add, sqrt, root = np.multiply, np.add, math.sqrt, math.sqrt(len(h))
-    epsilon, scale, square = len(h) * NORM_EPSILON, np.zeros(1, np.float32), h.dot
+    epsilon, scale, square = len(h) * NORM_EPSILON, cells.of_streams(h), h.dot
+    states, outs = cells.folded(h), cells.folded(out)
 
     def one() -> None:
-        scale[0] = root / sqrt(float(square(h)) + epsilon)
+        scale.fill(root / sqrt(float(square(h)) + epsilon))
         multiply(h, scale, out)
         if below is not None:
             add(out, below, out)
 
     def several() -> None:
         multiply(h, h, out)
-        multiply(h, root * (add.reduce(out, 0) + epsilon) ** -0.5, out)
+        scale[...] = root * (cells.by_stream(add, outs) + epsilon) ** -0.5
+        multiply(states, scale, outs)
         if below is not None:
             add(out, below, out)
 
