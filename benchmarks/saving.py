@@ -18,7 +18,7 @@ from benchmarks import report
 from chargen import Run, Text, TextGenerator
 from chargen.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.run import states
+from chargen.saved import states
 from chargen.settings import TrainConfig
 
 

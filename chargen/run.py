@@ -26,7 +26,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,81 +39,21 @@ from chargen.inspection.copies import Copies
 from chargen.language_modeling import enough
 from chargen.progress import Progress
 from chargen.ranks import ALONE, Ranks
+from chargen.saved import LINES, Saved, keep_state, load_state, states
 from chargen.settings import TrainConfig
 from chargen.text import Text
 from chargen.text_generator import TextGenerator
 from chargen.training import Step
 
-KIND = "training"
-KEPT = 2  # states; the older one is for when the newer turns out to be damaged
 SAVE_SECONDS = 60.0  # between two states; one is also kept at every evaluation
 SAVE_SHARE = 1 / 150  # of the time; where it would be more, an evaluation passes without a state
 CHEAP_SECONDS = 0.02  # that a save may always take
 SAMPLE_LENGTH = 200  # characters written at an evaluation
-_TENSORS = "state.safetensors"
-_LINES = ("metrics.jsonl", "samples.txt")
-_STATE = {  # what config.json of a state must hold
-    "corpus": {"name": str, "sha256": str, "split_on": str | None, "val_fraction": int | float},
-    "training": dict,
-    "settings": dict,
-    "place": {"torch": str, "device": str, "threads": int},
-    "lines": dict.fromkeys(_LINES, int),
-    "progress": {
-        **{
-            "step": int,
-            "position": int,
-            "ids": int,
-            "loss": int | float,
-            "over": bool,
-            "breakdowns": int,
-        },
-        **{"seconds": int | float, "evaluated_at": int | float, "evaluation_cost": int | float},
-    },
-}
 _SCORES = {
     **{"step": int, "steps": int, "seconds": int | float, "characters_per_second": int | float},
     **{"val_nats_per_token": int | float | None, "val_bits_per_character": int | float | None},
     "final": bool,
 }
-
-
-@dataclass
-class Saved:
-    """A training as it was when its state was last kept."""
-
-    writer: TextGenerator
-    config: TrainConfig
-    progress: Progress
-    record: dict[str, Any]  # config.json of the state
-    faults: list[str] = field(default_factory=list)  # why newer states were passed over
-    finished: bool = False
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What `begin` was told to remember."""
-        found: dict[str, Any] = self.record["settings"]
-        return found
-
-    def inexact(self) -> str:
-        """Why going on will not be bit for bit as if the training had never stopped, or nothing."""
-        before, now = self.record["place"], _place(self.writer)
-        changed = [f"{k} {before[k]} then, {now[k]} now" for k in now if now[k] != before[k]]
-        if not changed:
-            return ""
-        return (
-            f"{', '.join(changed)}: sums are rounded differently, so from here on this is not bit for "
-            "bit the training that never stopped"
-        )
-
-    def refuse_other_text(self, name: str, sha256: str) -> None:
-        """Raises ChargenError for a text that is not the one trained on."""
-        corpus = self.writer.record["corpus"]
-        if sha256 != corpus["sha256"]:
-            raise ChargenError(
-                f"{name} is not the text that this training began with: its sha256 was "
-                f"{corpus['sha256'][:12]}… and is {sha256[:12]}… now; put the old text back, or train "
-                "anew without --resume, with another --out"
-            )
 
 
 class Run:
@@ -147,7 +87,7 @@ class Run:
         faults = []
         for folder in reversed(states(self.folder)):
             try:
-                found = _load(folder, torch.device(device))
+                found = load_state(folder, torch.device(device))
             except ChargenError as error:
                 faults.append(str(error))
                 continue
@@ -178,7 +118,7 @@ class Run:
             with files.writing(self.folder):
                 for state in states(self.folder):
                     shutil.rmtree(state)
-                for name in _LINES:
+                for name in LINES:
                     (self.folder / name).unlink(missing_ok=True)
         progress = Progress.begin(writer.model, config, ranks=self.ranks)
         return self._opened(self._steps(writer, corpus, config, progress, settings or {}, is_new=True))
@@ -235,7 +175,7 @@ class Run:
         if self.ranks.first:
             with files.writing(self.folder):
                 files.settle(self.folder)
-                for name in _LINES:
+                for name in LINES:
                     _trim(self.folder / name, saved.record["lines"][name])
         return self._opened(self._steps(writer, text, config, progress, saved.settings, is_new=False))
 
@@ -258,7 +198,9 @@ class Run:
             nonlocal kept, cost
             began = time.monotonic()
             with files.writing(self.folder):  # which may be removed while we look what is there
-                self._save(writer, config, now, settings)
+                whole = [tuple(map(self.ranks.whole, layer)) for layer in now.state]
+                if self.ranks.first:
+                    keep_state(self.folder, writer, config, replace(now, state=whole), settings)
             kept = time.monotonic()
             cost = kept - began
 
@@ -292,48 +234,6 @@ class Run:
             self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
             writer.save(self.folder)
         yield step
-
-    def _save(
-        self, writer: TextGenerator, config: TrainConfig, now: Progress, settings: dict[str, Any]
-    ) -> None:
-        """Keeps the next state beside the earlier ones, then drops all but the last two."""
-        now = replace(now, state=[tuple(map(self.ranks.whole, layer)) for layer in now.state])
-        if not self.ranks.first:
-            return
-        earlier = states(self.folder)
-        number = int(earlier[-1].name.removeprefix("state-")) + 1 if earlier else 0
-        record = {
-            "format": checkpoint.FORMAT,
-            "kind": KIND,
-            "model": asdict(writer.model.config),
-            "corpus": writer.record["corpus"],
-            "training": asdict(config),
-            "settings": settings,
-            "place": _place(writer),
-            "lines": {name: _size(self.folder / name) for name in _LINES},
-            "progress": now.numbers(),
-        }
-        state = self.folder / "resume" / f"state-{number:07}"
-        draft = state.with_suffix(".new")
-        with files.writing(state):
-            for leftover in state.parent.glob("state-*.new"):  # of a process that was killed
-                shutil.rmtree(leftover)
-            try:
-                files.commit(
-                    draft,
-                    {
-                        "config.json": checkpoint.to_json(record),
-                        **writer.tokenizer.dump(),
-                        _TENSORS: checkpoint.pack(now.tensors(writer.model)),
-                    },
-                )
-            except ChargenError:
-                shutil.rmtree(draft, ignore_errors=True)
-                raise
-            draft.rename(state)
-            files.sync(state.parent)
-            for old in earlier[: 1 - KEPT]:
-                shutil.rmtree(old, ignore_errors=True)
 
     def _append(self, name: str, text: str) -> None:
         with files.writing(self.folder / name):
@@ -376,48 +276,6 @@ def corpus_of(folder: Path, record: dict[str, Any]) -> Copies:
     )
 
 
-def states(folder: Path) -> list[Path]:
-    """The states of a training, the newest last."""
-    found = (folder / "resume").glob("state-*")
-    return sorted(state for state in found if state.name.removeprefix("state-").isdecimal())
-
-
-def _load(folder: Path, device: torch.device) -> Saved:
-    """A state of a training; raises ChargenError for anything that `_save` did not write."""
-    try:
-        sums = files.manifest(folder)
-    except FileNotFoundError:
-        raise ChargenError(f"{folder} lacks its {files.MANIFEST}") from None
-    record, config, tokenizer = checkpoint.describe(folder, sums, KIND)
-    model, tensors = checkpoint.build(folder, sums, _TENSORS, config)
-    try:
-        files.conform(record, _STATE, "config.json")
-        training = TrainConfig(**record["training"])
-        rng = tensors.pop("rng")
-        if tensors["state.0.0"].shape[1] != training.batch:
-            raise ChargenError(f"its carried state is not that of {training.batch} lanes")
-        writer = TextGenerator(model.to(device), tokenizer, {"corpus": record["corpus"]})
-        progress = Progress.begin(model, training)
-        expected = progress.tensors(model)
-        del expected["rng"]
-        if any(name.startswith("best.") for name in tensors):
-            expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
-        checkpoint.check(folder / _TENSORS, tensors, expected)
-        progress.restore(model, tensors | {"rng": rng}, record["progress"])
-        saved = Saved(writer, training, progress, record)
-        return saved
-    except ChargenError as error:
-        raise ChargenError(f"{folder} is damaged: {error}") from error
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ChargenError(f"{folder} is damaged: {error!r}") from error
-
-
-def _place(writer: TextGenerator) -> dict[str, Any]:
-    """Where a training is at work, as far as the rounding of its sums depends on it."""
-    device = writer.model.head.weight.device.type
-    return {"torch": torch.__version__, "device": device, "threads": torch.get_num_threads()}
-
-
 def _metrics(step: Step) -> dict[str, Any]:
     score = step.score
     return {
@@ -433,9 +291,5 @@ def _metrics(step: Step) -> dict[str, Any]:
 
 def _trim(path: Path, size: int) -> None:
     """Cuts off what was written after the state was kept, a torn last line included."""
-    if _size(path) > size:
+    if path.is_file() and path.stat().st_size > size:
         os.truncate(path, size)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.run import states
+from chargen.saved import states
 from chargen.settings import TrainConfig
 
 QUICK = ["--steps", 3, "--hidden", 16, "--batch", 4, "--window", 16]

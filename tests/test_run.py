@@ -11,7 +11,7 @@ import torch
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.corpus import prepare
 from chargen.progress import Progress
-from chargen.run import states
+from chargen.saved import states
 from chargen.settings import TrainConfig
 from chargen.training import FINAL_RATE
 

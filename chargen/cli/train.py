@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargen.cli import Number, Source, say, shown, was_given
+from chargen.cli.folders import folder_of
 from chargen.cli.watch import clock, watch
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
     from chargen.corpus import Corpus
     from chargen.ranks import Ranks
-    from chargen.run import Run, Saved
+    from chargen.run import Run
+    from chargen.saved import Saved
     from chargen.text import Text
     from chargen.training import Step
 
@@ -96,7 +97,7 @@ if TYPE_CHECKING:
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
-    help="auto is fp32 on a CPU and fp16 on a GPU.",
+    help="auto is fp16 on a GPU, bf16 on a CPU that multiplies it, else fp32.",
 )
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object.")
 @click.pass_context
@@ -146,7 +147,7 @@ def train(
     from chargen.ranks import join
 
     with join() as ranks, _one_voice(ranks):
-        folder = ranks.shared(lambda: _folder(out, corpus, resume, overwrite))
+        folder = ranks.shared(lambda: folder_of(out, corpus, resume, overwrite))
         _train(context, ranks, folder, corpus, budget, resume, save_every, device, options)
         if as_json and ranks.first:
             click.echo(json.dumps(_result(folder), allow_nan=False))
@@ -277,49 +278,6 @@ def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, An
     if note := saved.inexact():
         say(f"note: {note}")
     return steps, beaten, len(corpus.validation)
-
-
-def _folder(out: str | None, sources: Sequence[str], resume: bool, overwrite: bool) -> Path:
-    """Where the training lives: the folder asked for, the one to go on with, or the next free one."""
-    from chargen.text import name_of
-
-    name = name_of(sources or ["python-docs"])
-    if out is None and resume:
-        checkpoints = Path("checkpoints")
-        pattern = rf"{re.escape(name)}(-\d+)?" if sources else ".*"
-        trained = [f for f in checkpoints.glob("*/resume") if re.fullmatch(pattern, f.parent.name)]
-        if not trained:
-            return checkpoints / name
-        folder = max(trained, key=lambda states: states.stat().st_mtime).parent
-        say(f"going on with {folder}")
-        return folder
-    return free_folder(out, name, overwrite or resume, "go on with its training by --resume, ")
-
-
-def free_folder(out: str | None, name: str, taken: bool, way_on: str) -> Path:
-    """The folder asked for, or the next free one of this name; a `taken` one if meant."""
-    if out is not None:
-        folder = Path(out)
-        if folder.exists() and not folder.is_dir():
-            raise ChargenError(f"--out {out!r} is a file; name a folder")
-        if not taken and _kept(folder):
-            raise ChargenError(
-                f"{folder} already holds a model; {way_on}replace it with --overwrite, or name "
-                "another --out"
-            )
-        return folder
-    folder, number = Path("checkpoints", name), 1
-    while not taken and _kept(folder):
-        number += 1
-        folder = Path("checkpoints", f"{name}-{number}")
-    if number > 1:
-        say(f"note: checkpoints/{name} is taken; the model goes to {folder}")
-    return folder
-
-
-def _kept(folder: Path) -> bool:
-    """Whether there is anything in a folder; the lock of a process that is gone is nothing."""
-    return folder.exists() and any(path.name != ".lock" for path in folder.iterdir())
 
 
 def _refuse_changes(context: click.Context, saved: Saved, folder: Path) -> None:

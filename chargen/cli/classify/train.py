@@ -136,7 +136,7 @@ def train(
 
 
 def _folder(out: str | None, data: str | None, overwrite: bool) -> Path:
-    from chargen.cli.train import free_folder
+    from chargen.cli.folders import free_folder
     from chargen.text import name_of
 
     return free_folder(out, name_of([data or "languages"]), overwrite, "")

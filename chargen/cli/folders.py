@@ -1,0 +1,53 @@
+"""Where a training lives: the folder that was named, the one to go on with, or the next free one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from chargen.cli import say
+from chargen.errors import ChargenError
+
+
+def folder_of(out: str | None, sources: Sequence[str], resume: bool, overwrite: bool) -> Path:
+    """Where the training lives: the folder asked for, the one to go on with, or the next free one."""
+    from chargen.text import name_of
+
+    name = name_of(sources or ["python-docs"])
+    if out is None and resume:
+        checkpoints = Path("checkpoints")
+        pattern = rf"{re.escape(name)}(-\d+)?" if sources else ".*"
+        trained = [f for f in checkpoints.glob("*/resume") if re.fullmatch(pattern, f.parent.name)]
+        if not trained:
+            return checkpoints / name
+        folder = max(trained, key=lambda states: states.stat().st_mtime).parent
+        say(f"going on with {folder}")
+        return folder
+    return free_folder(out, name, overwrite or resume, "go on with its training by --resume, ")
+
+
+def free_folder(out: str | None, name: str, taken: bool, way_on: str) -> Path:
+    """The folder asked for, or the next free one of this name; a `taken` one if meant."""
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and not folder.is_dir():
+            raise ChargenError(f"--out {out!r} is a file; name a folder")
+        if not taken and _kept(folder):
+            raise ChargenError(
+                f"{folder} already holds a model; {way_on}replace it with --overwrite, or name "
+                "another --out"
+            )
+        return folder
+    folder, number = Path("checkpoints", name), 1
+    while not taken and _kept(folder):
+        number += 1
+        folder = Path("checkpoints", f"{name}-{number}")
+    if number > 1:
+        say(f"note: checkpoints/{name} is taken; the model goes to {folder}")
+    return folder
+
+
+def _kept(folder: Path) -> bool:
+    """Whether there is anything in a folder; the lock of a process that is gone is nothing."""
+    return folder.exists() and any(path.name != ".lock" for path in folder.iterdir())
