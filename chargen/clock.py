@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 from chargen.progress import Progress
@@ -15,7 +14,7 @@ FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last score
 
 
 class Clock:
-    """Of a training that has a budget.
+    """Of a training that has a budget, or of one generation of it, which has its share.
 
     Budgets of steps and epochs count steps, so that a run can be repeated exactly. A budget of
     minutes counts everything from the first step to the last score, whose time is kept in reserve;
@@ -26,11 +25,15 @@ class Clock:
         self._now = now
         self._task = task
         self._began = time.perf_counter() - now.seconds
-        self._budget = None if config.minutes is None else 60 * config.minutes
-        self._steps: float = config.steps or math.inf
-        epochs = enough if config.minutes else config.epochs
-        if epochs is not None:
-            self._steps = max(1.0, round(epochs * task.steps_per_epoch, 0))  # of infinity, too
+        share = (now.generation + 1) / config.generations  # what those before left over is added
+        self._budget: float | None = None
+        if config.minutes is not None:
+            self._budget = 60 * config.minutes * share - now.first_second
+            steps = enough * task.steps_per_epoch
+        else:
+            whole = config.steps or (config.epochs or 0) * task.steps_per_epoch
+            steps = whole * share - now.first_step
+        self._steps = max(1.0, round(steps, 0))  # of infinity, too
 
     def seconds(self) -> float:
         """Since the beginning of the training."""
@@ -38,16 +41,16 @@ class Clock:
 
     def done(self) -> float:
         """The share of the budget that is spent, from 0 to 1."""
-        read = min(1.0, self._now.step / self._steps)
+        read = min(1.0, self._taken() / self._steps)
         if self._budget is None:
             return read
         reserve = 0.0
-        if self._now.step:
+        if self._taken():
             per_id = self._seconds_per_id()
             # The first step is slow and makes a bad estimate: it must not end the training.
             ids = 2 * self._task.quick_ids + self.final_ids()
             reserve = min(per_id * ids, 2 * FINAL_SHARE * self._budget)
-        return max(read, min(1.0, self.seconds() / max(1e-9, self._budget - reserve)))
+        return max(read, min(1.0, self._passed() / max(1e-9, self._budget - reserve)))
 
     def over(self) -> bool:
         """Whether all of it is spent."""
@@ -63,8 +66,8 @@ class Clock:
     def evaluation_due(self) -> bool:
         """Whether to measure after this step."""
         if self._budget is None:
-            return self._now.step % max(1, self._steps // EVALUATIONS) == 0
-        length = self.seconds() / max(1e-9, self.done())
+            return self._taken() % max(1, self._steps // EVALUATIONS) == 0
+        length = self._passed() / max(1e-9, self.done())
         wait = max(length / EVALUATIONS, self._now.evaluation_cost / EVALUATION_SHARE)
         return self.seconds() - self._now.evaluated_at >= wait
 
@@ -76,5 +79,13 @@ class Clock:
         """Of an evaluation, as the last one took it."""
         if self._now.evaluation_cost and self._task.quick_ids:
             return self._now.evaluation_cost / self._task.quick_ids
-        read = self._now.step * self._task.ids_per_step
-        return self.seconds() / (2 * read)  # a forward pass alone
+        read = self._taken() * self._task.ids_per_step
+        return self._passed() / (2 * read)  # a forward pass alone
+
+    def _taken(self) -> int:
+        """Steps of this generation."""
+        return self._now.step - self._now.first_step
+
+    def _passed(self) -> float:
+        """Seconds of this generation."""
+        return self.seconds() - self._now.first_second

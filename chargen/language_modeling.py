@@ -8,6 +8,7 @@ The state goes from window to window, the gradient does not (Williams and Peng 1
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 
@@ -28,6 +29,8 @@ from chargen.task import Read
 from chargen.training import Step
 
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
+TRUST = 0.7  # share of a teacher in what is learned, the rest is the text's
+TAUGHT_DROPOUT = 0.2  # of the model's; who is taught learns less by heart
 QUICK_IDS = 1 << 15  # scored at each evaluation on the way
 BASELINE_IDS = 1 << 17  # by which simpler models are measured
 PASSES = 4.5  # over a million ids, of a model with three parameters for each or more
@@ -41,11 +44,32 @@ def train(
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
 ) -> Iterator[Step]:
-    """Learns a corpus; see `training.train`."""
+    """Learns a corpus; see `training.train`.
+
+    Of several generations, each begins with fresh weights and learns from the text and from what the
+    one before it, at its best, expects of the text (Furlanello et al. 2018, born-again networks). Who
+    hears how likely each symbol was learns sooner, and less by heart, than who sees only the one that
+    came.
+    """
     task = LanguageTask(corpus, config, ranks)
     device = model.head.weight.device
-    stepper = GraphedStep(model, task, config.precision) if possible(device, ranks) else None
-    return training.train(model, task, config, progress, ranks, stepper)
+    now = progress or Progress.begin(model, config, ranks=ranks)
+
+    def stepper() -> GraphedStep | None:
+        return GraphedStep(model, task, config.precision) if possible(device, ranks) else None
+
+    while now.generation + 1 < config.generations:
+        task.listen(model, now.teacher)
+        yield from training.learn(model, task, config, now, ranks, stepper())
+        training.ripen(model, task, now)
+        teacher = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        fresh = LanguageModel.new(model.config, config.seed + now.generation + 1)
+        model.load_state_dict(fresh.state_dict())
+        now.begin_generation(Progress.begin(model, config, ranks=ranks), teacher)
+        remark = "from here on a new network learns: from the text, and from the one before"
+        yield training.record(task, config, now, 0.0, math.nan, remark=remark)
+    task.listen(model, now.teacher)
+    yield from training.train(model, task, config, now, ranks, stepper())
 
 
 class LanguageTask:
@@ -56,6 +80,7 @@ class LanguageTask:
     def __init__(self, corpus: Corpus, config: TrainConfig, ranks: Ranks = ALONE) -> None:
         self._corpus, self._ranks = corpus, ranks
         self._mine = ranks.lanes(config.batch)
+        self._teacher: LanguageModel | None = None
         self._lanes = Lanes(corpus, config.batch, config.window, config.seed)
         self._batch = config.batch
         measured = corpus.training[:QUICK_IDS]
@@ -67,10 +92,18 @@ class LanguageTask:
         self.quick_ids = min(kept_apart, QUICK_IDS)
         self.final_ids = kept_apart if config.minutes else min(kept_apart, FINAL_IDS)
 
+    def listen(self, model: LanguageModel, teacher: dict[str, Tensor]) -> None:
+        """From now on learns as well from a network of these weights, in the shape of this model."""
+        self._teacher = copy.deepcopy(model) if teacher else None
+        if self._teacher:
+            self._teacher.load_state_dict(teacher)
+
     def loss(self, model: LanguageModel, now: Progress) -> Read:
         """The mean surprise at the next window of all lanes, in nats per id."""
         window = self.window(now.position, model.head.weight.device)
-        state = model.initial_state(window.inputs.shape[1]) if window.fresh else now.state
+        state = now.state
+        if window.fresh:
+            state = [tuple(map(torch.zeros_like, layer)) for layer in state]
         loss, after = self.loss_of(model, window, state, now.rng)
         return Read(loss, after, window.position, window.ids)
 
@@ -86,11 +119,20 @@ class LanguageTask:
         self, model: LanguageModel, window: Window, state: State, rng: torch.Generator
     ) -> tuple[Tensor, State]:
         """The mean surprise at a window and the state after it; nothing but arithmetic."""
-        noise = Noise(rng, self._mine, self._batch)
+        share = TAUGHT_DROPOUT if self._teacher else 1.0
+        noise = Noise(rng, self._mine, self._batch, share)
         if not window.fresh:
             state = _forget(state, noise)
-        logits, after = model(window.inputs, state, dropout=noise)  # (T, B, V)
-        return F.cross_entropy(logits.flatten(0, 1).float(), window.targets.flatten()), after
+        own, his = state[: model.config.num_layers], state[model.config.num_layers :]
+        logits, after = model(window.inputs, own, dropout=noise)  # (T, B, V)
+        logits = logits.flatten(0, 1).float()
+        nats = F.cross_entropy(logits, window.targets.flatten())
+        if self._teacher is None:
+            return nats, after
+        with torch.no_grad():
+            expected, heard = self._teacher(window.inputs, his)
+            likely = expected.flatten(0, 1).float().softmax(-1)
+        return nats.lerp(F.cross_entropy(logits, likely), TRUST), after + heard
 
     def score(self, model: LanguageModel, ids: int) -> Score:
         """On about so many ids of the validation part."""

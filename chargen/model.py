@@ -44,6 +44,7 @@ class Noise(NamedTuple):
     generator: torch.Generator
     lanes: slice = slice(None)
     of: int | None = None  # lanes in all, where these are not all of them
+    share: float = 1.0  # of the model's dropout that is wanted
 
     def mask(self, like: Tensor, keep: float) -> Tensor:
         """Zeros, and 1 / keep at this share of places, of the shape and kind of a tensor (B, any)."""
@@ -208,7 +209,8 @@ class Stack(nn.Module):
             normed: Tensor = _RmsNorm.apply(h)  # type: ignore[no-untyped-call]
             if dropout is not None and self.config.dropout:
                 # The same outputs are hidden over the whole window (Gal, Ghahramani 2016).
-                normed = normed * dropout.mask(normed[0], 1 - self.config.dropout)
+                keep = 1 - dropout.share * self.config.dropout
+                normed = normed * dropout.mask(normed[0], keep)
             outputs = normed if depth == 0 else outputs + normed
         return outputs, after
 

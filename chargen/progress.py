@@ -48,6 +48,7 @@ class Progress:
     rng: torch.Generator
     state: State
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    teacher: dict[str, Tensor] = field(default_factory=dict)  # weights of the generation before
     evaluations: list[tuple[int, float]] = field(default_factory=list)  # (step, nats per id)
     step: int = 0
     position: int = 0  # in the data, as the task counts it
@@ -58,6 +59,9 @@ class Progress:
     evaluated_at: float = 0.0  # seconds
     evaluation_cost: float = 0.0  # seconds that the last one took
     breakdowns: int = 0  # losses or gradients that were not finite; each halves the learning rate
+    generation: int = 0
+    first_step: int = 0  # of this generation: how many there were before it
+    first_second: float = 0.0  # and how long they took
     swapped: bool = False  # whether the model has the averages of its weights just now
 
     @classmethod
@@ -82,6 +86,19 @@ class Progress:
         own = [tuple(tensor.clone() for tensor in layer) for layer in state]  # no memory shared
         return cls(optimizer, scaler, rng, own)
 
+    def hear(self, teacher: dict[str, Tensor]) -> None:
+        """Has a teacher of the same shape from now on, which carries a state of its own."""
+        self.teacher = teacher
+        self.state = self.state + [tuple(map(torch.zeros_like, layer)) for layer in self.state]
+
+    def begin_generation(self, fresh: Progress, teacher: dict[str, Tensor]) -> None:
+        """Goes on with a new network at its first step; what was best so far stays the best."""
+        self.optimizer, self.scaler = fresh.optimizer, fresh.scaler
+        self.state, self.breakdowns, self.over = fresh.state, 0, False
+        self.generation += 1
+        self.first_step, self.first_second = self.step, self.seconds
+        self.hear(teacher)
+
     @property
     def best(self) -> float:
         """The lowest validation score so far, in nats per id."""
@@ -95,7 +112,7 @@ class Progress:
     @property
     def pace(self) -> float:
         """How far the averages go to the weights of the next step."""
-        return 1 / (1 + AVERAGED * self.step)
+        return 1 / (1 + AVERAGED * (self.step - self.first_step))
 
     def average(self, model: Learner, pace: Any) -> None:
         """Moves the averages on to the weights of one more step (Shamir and Zhang 2013)."""
@@ -130,15 +147,17 @@ class Progress:
                 found[f"soap.average.{name}"] = weight.data
         for depth, layer in enumerate(self.state):
             found |= {f"state.{depth}.{i}": tensor for i, tensor in enumerate(layer)}
-        if self.best_step != self.step:  # else the averages are the best ones
+        if self.best_step != self.step or self.step == self.first_step:
+            # Else the averages are the best ones.
             found |= {f"best.{name}": weight for name, weight in self.best_weights.items()}
-        return found
+        return found | {f"teacher.{name}": weight for name, weight in self.teacher.items()}
 
     def copied(self, model: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors, copied, and the numbers: to go back to by `restore`."""
         tensors = self.tensors(model).items()
-        # The best weights are replaced, never changed.
-        return {k: t if k.startswith("best.") else t.clone() for k, t in tensors}, self.numbers()
+        # The best weights and a teacher's are replaced, never changed.
+        constant = ("best.", "teacher.")
+        return {k: t if k.startswith(constant) else t.clone() for k, t in tensors}, self.numbers()
 
     def remember(self, model: Learner, nats: float) -> None:
         """Notes a score, and the weights that the model has now if they are the best yet."""
@@ -154,7 +173,7 @@ class Progress:
     def restore(self, model: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Puts back what `tensors` and `numbers` gave; for another device, the randomness is new."""
         for name in _NUMBERS:
-            setattr(self, name, numbers[name])
+            setattr(self, name, numbers.get(name, getattr(self, name)))
         self.evaluations = [(step, nats) for step, nats in numbers["evaluations"]]
         self.scaler.load_state_dict(numbers["scaler"])
         self.best_weights = {
@@ -175,6 +194,7 @@ class Progress:
 _NUMBERS = (
     *("step", "position", "ids", "loss", "over"),
     *("seconds", "evaluated_at", "evaluation_cost", "breakdowns"),
+    *("generation", "first_step", "first_second"),
 )
 
 

@@ -151,8 +151,11 @@ class Run:
                 "epochs": progress.position * config.batch / len(text.training),
                 "steps": progress.step,
             }
+            steps_here = progress.step - progress.first_step  # of its last generation
+            read = steps_here * config.batch * config.window / len(text.training)
+            last = progress.generation + 1 == config.generations
             most = enough(writer.model.config.parameters, len(text.training))
-            if minutes is not None and spent["epochs"] > 0.95 * most:
+            if minutes is not None and last and read > 0.95 * most:
                 raise ChargenError(
                     f"this training has read its text {spent['epochs']:.3g} times, which is enough; "
                     "to go on all the same, give --epochs, which counts from its beginning"

@@ -148,6 +148,8 @@ def load_state(folder: Path, device: torch.device) -> Saved:
             raise ChargenError(f"its carried state is not that of {training.batch} lanes")
         writer = TextGenerator(model.to(device), tokenizer, {"corpus": record["corpus"]})
         progress = Progress.begin(model, training)
+        if any(name.startswith("teacher.") for name in tensors):
+            progress.hear({k: torch.empty_like(v) for k, v in model.named_parameters()})
         expected = progress.tensors(model)
         del expected["rng"]
         if any(name.startswith("best.") for name in tensors):

@@ -28,6 +28,7 @@ class TrainConfig:
     learning_rate: float = 4e-3  # at its highest
     seed: int = 0
     precision: str = "auto"  # fp16 on a GPU, bf16 on a CPU that has it, else fp32
+    generations: int = 1  # networks that share the budget, each taught by the one before it as well
 
     def __post_init__(self) -> None:
         budgets = [self.minutes, self.epochs, self.steps]
@@ -37,7 +38,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise ChargenError(f"{name} must be above 0 and finite, got {value!r}")
-        for name, least in (("steps", 1), ("batch", 1), ("window", 1), ("seed", 0)):
+        counts = ("steps", "batch", "window", "generations")
+        for name, least in (*((count, 1) for count in counts), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int) and least <= value < 1 << 63):
                 raise ChargenError(f"{name} must be a whole number from {least}, got {value!r}")

@@ -33,9 +33,9 @@ CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should 
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
 SHORTEST = 100  # ids; so much of a text is always read
 # Of each parameter, in training: weight, average, gradient, two moments, the best one so far; all but
-# the gradient once more, to go back to. Of each matrix, the optimizer's basis and what it comes from,
-# twice as well.
-COPIES, SQUARES = 11, 4
+# the gradient once more, to go back to; a teacher's, which is kept and at work. Of each matrix, the
+# optimizer's basis and what it comes from, twice as well.
+COPIES, SQUARES = 13, 4
 RATES = 1e-3, 6e-3  # of learning, the lowest and the highest
 RATED, RATE_FALLS = 1300.0, 0.6  # steps up to which it is the highest, and how it falls from there
 _PROBE_SECONDS = 0.3
@@ -58,36 +58,53 @@ def plan(
 ) -> Plan:
     """Fills in what was not given: None stands for a choice that is left to us.
 
-    `given` may hold cell, num_layers, hidden_size, embedding_size, dropout, batch, window and
-    learning_rate.
+    `given` may hold cell, num_layers, hidden_size, embedding_size, dropout, batch, window,
+    learning_rate and generations.
     """
     given = {name: value for name, value in given.items() if value is not None}
     ids = len(corpus.training)
     on_gpu = device.type == "cuda"
     training = replace(training, batch=GPU_BATCH if on_gpu else BATCH, window=WINDOW)
     training = shrink(training, ids)
-    fixed = {n: given.pop(n) for n in ("batch", "window", "learning_rate") if n in given}
+    fixed = {
+        n: given.pop(n) for n in ("batch", "window", "learning_rate", "generations") if n in given
+    }
     training = replace(training, **fixed)
     usual = {"hidden_size": 256, **({"embedding_size": PERSISTENT} if on_gpu else {})}
     model = ModelConfig(len(corpus.tokenizer), **{**usual, **given})
 
     _refuse_giants(model, device)
-    speed = measured_flops(device, model, training)
-    if "hidden_size" not in given:
-        # Wider stacks do more per second, up to where their matrices leave the caches.
-        widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT == 0]
-        speeds = {model.hidden_size: speed}
-        while (width := choose_width(model, training, speed, ids, widths)) not in speeds:
-            speeds[width] = speed = _probe(device, replace(model, hidden_size=width), training)
-        model, speed = replace(model, hidden_size=width), speeds[width]
+    # Wider stacks do more per second, up to where their matrices leave the caches.
+    widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT == 0]
+    widths = [model.hidden_size] if "hidden_size" in given else widths
+    speeds = {model.hidden_size: measured_flops(device, model, training)}
+
+    def sized(training: TrainConfig) -> ModelConfig:
+        width, tried = model.hidden_size, set()
+        while width not in tried:
+            tried.add(width)
+            if width not in speeds:
+                speeds[width] = _probe(device, replace(model, hidden_size=width), training)
+            width = choose_width(model, training, speeds[width], ids, widths)
+        return replace(model, hidden_size=width)
+
+    if "generations" not in fixed and training.minutes is not None:
+        two = replace(training, generations=2)
+        half = sized(two)
+        if ids_read(half, two, speeds[half.hidden_size], ids) >= ENOUGH * ids:
+            training = two
+    model = sized(training)
+    speed = speeds[model.hidden_size]
     read = ids_read(model, training, speed, ids)
     if "dropout" not in given:
         model = replace(model, dropout=dropout_for(model, read, ids))
     if "learning_rate" not in fixed:
         training = replace(training, learning_rate=rate_for(read / training.batch / training.window))
     shape = f"{model.cell} {model.num_layers} × {model.hidden_size}"
-    stopped = training.minutes and read < _affordable(model, training.minutes, speed)
+    networks = training.generations
+    stopped = training.minutes and read < _affordable(model, training.minutes / networks, speed)
     often = "passes, enough for this text" if stopped else "passes"
+    often += f", by each of {networks} networks" if networks > 1 else ""
     lanes = f"{training.batch} lanes × {training.window}, rate {training.learning_rate:g}"
     return Plan(
         model,
@@ -174,12 +191,13 @@ def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
 
 
 def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> float:
-    """How many ids the model reads in its budget, at so many operations per second."""
+    """How many ids a generation reads in its budget, at so many operations per second."""
     if training.minutes is not None:
-        return min(_affordable(model, training.minutes, speed), enough(model.parameters, ids) * ids)
+        share = training.minutes / training.generations
+        return min(_affordable(model, share, speed), enough(model.parameters, ids) * ids)
     if training.epochs is not None:
-        return training.epochs * ids
-    return (training.steps or 0) * training.batch * training.window
+        return training.epochs * ids / training.generations
+    return (training.steps or 0) * training.batch * training.window / training.generations
 
 
 def _affordable(model: ModelConfig, minutes: float, speed: float) -> float:

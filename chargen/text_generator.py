@@ -108,10 +108,11 @@ class TextGenerator:
         learning_rate: float | None = None,
         seed: int = 0,
         precision: str = "auto",
+        generations: int = 1,
         progress: Progress | None = None,
         ranks: Ranks = ALONE,
     ) -> Iterator[Step]:
-        """Trains step by step, five minutes where no budget is given; see `training.train`.
+        """Trains step by step, five minutes where no budget is given; see `language_modeling.train`.
 
         Without `batch` and `window`, a short text gets smaller ones than the default, and without
         `learning_rate`, a short budget a higher one than a long budget. `progress` is
@@ -122,7 +123,9 @@ class TextGenerator:
             minutes = 5
         if not isinstance(text, Corpus):
             text = self.prepare(text, val_fraction)
-        config = TrainConfig(minutes, epochs, steps, seed=seed, precision=precision)
+        config = TrainConfig(
+            minutes, epochs, steps, seed=seed, precision=precision, generations=generations
+        )
         fitting = shrink(config, len(text.training))
         config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
         if learning_rate is None:

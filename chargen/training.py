@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -88,13 +88,64 @@ def train(
     given the same and takes the same steps; the task knows its share. How a step is computed can be
     given as well.
     """
-    # Numbers too small for the normal format cost twenty times the time of others on a CPU.
+    now = progress or Progress.begin(model, config, ranks=ranks)
+    remark = yield from learn(model, task, config, now, ranks, stepper)
+    clock, final = Clock(config, task, now, task.enough(model)), None
+    with _flushed():
+        ripen(model, task, now)
+        if task.quick_ids:
+            final = ranks.shared(lambda: task.score(model, clock.final_ids()))
+            now.seconds = clock.seconds()
+    yield record(task, config, now, 1.0, math.nan, score=final, remark=remark, finished=True)
+
+
+def ripen(model: Learner, task: Task, now: Progress) -> None:
+    """Gives the model the best weights so far, or the averages where nothing was measured."""
+    if not task.quick_ids:
+        now.swap(model)
+    else:
+        model.load_state_dict(now.best_weights)
+        task.settle(model, task.quick_ids)
+
+
+def record(
+    task: Task, config: TrainConfig, now: Progress, done: float, loss: float, **more: Any
+) -> Step:
+    """What there is to be said of a training, `done` being the share of its generation."""
+    return Step(
+        number=now.step,
+        loss=loss,
+        mean_loss=now.loss,
+        progress=(now.generation + done) / config.generations,
+        seconds=now.seconds,
+        ids=now.ids,
+        characters_per_second=now.ids * task.characters_per_id / max(1e-9, now.seconds),
+        best_step=now.best_step,
+        **more,
+    )
+
+
+@contextmanager
+def _flushed() -> Iterator[None]:
+    """Numbers too small for the normal format cost twenty times the time of others on a CPU."""
     torch.set_flush_denormal(True)
     try:
-        progress = progress or Progress.begin(model, config, ranks=ranks)
-        yield from _steps(model, task, config, progress, ranks, stepper)
+        yield
     finally:
         torch.set_flush_denormal(False)
+
+
+def learn(
+    model: Learner,
+    task: Task,
+    config: TrainConfig,
+    now: Progress,
+    ranks: Ranks = ALONE,
+    stepper: Stepper | None = None,
+) -> Generator[Step, None, str]:
+    """The steps of `train`, of one generation if there are several; returns the last remark."""
+    with _flushed():
+        return (yield from _steps(model, task, config, now, ranks, stepper))
 
 
 def _steps(
@@ -104,22 +155,12 @@ def _steps(
     now: Progress,
     ranks: Ranks,
     stepper: Stepper | None,
-) -> Iterator[Step]:
+) -> Generator[Step, None, str]:
     take = stepper or Stepper(model, task, config.precision, ranks)
     clock = Clock(config, task, now, task.enough(model))
 
-    def record(loss: float, **more: Any) -> Step:
-        return Step(
-            number=now.step,
-            loss=loss,
-            mean_loss=now.loss,
-            progress=1.0 if now.over else clock.done(),
-            seconds=now.seconds,
-            ids=now.ids,
-            characters_per_second=now.ids * task.characters_per_id / max(1e-9, now.seconds),
-            best_step=now.best_step,
-            **more,
-        )
+    def step(loss: float, **more: Any) -> Step:
+        return record(task, config, now, 1.0 if now.over else clock.done(), loss, **more)
 
     limit = EXPLODED * (1 + task.blind)
     good, turned = now.copied(model), ""
@@ -141,10 +182,10 @@ def _steps(
             late.clear()
             faults = [_fault(value, norm, now.scaler, limit) for value, norm in known]
             if fault := next(filter(None, faults), ""):
-                yield record(math.nan, remark=_go_back(fault, model, now, good, clock, rate))
+                yield step(math.nan, remark=_go_back(fault, model, now, good, clock, rate))
                 continue
             for value, _ in known:
-                now.loss += (value - now.loss) * max(0.02, 1 / now.step)
+                now.loss += (value - now.loss) * max(0.02, 1 / (now.step - now.first_step))
             last = known[-1][0]
         score = None
         if due or now.over:
@@ -156,26 +197,17 @@ def _steps(
                     if not fault:
                         now.remember(model, score.watched)
                 if fault:
-                    yield record(last, remark=_go_back(fault, model, now, good, clock, rate))
+                    yield step(last, remark=_go_back(fault, model, now, good, clock, rate))
                     continue
-                turned = _turned(now.evaluations, clock.done()) if task.turns else ""
+                turned = _turned(now, clock.done()) if task.turns else ""
                 now.over = now.over or bool(turned)
             good = now.copied(model)
             clock.evaluated(time.perf_counter() - began)
         now.seconds = clock.seconds()
         # Whoever looks at a score finds the weights that were scored.
         with now.averaged(model) if score else nullcontext():
-            yield record(last, score=score, remark=turned)
-
-    final = None
-    if not task.quick_ids:
-        now.swap(model)
-    else:
-        model.load_state_dict(now.best_weights)
-        task.settle(model, task.quick_ids)
-        final = ranks.shared(lambda: task.score(model, clock.final_ids()))
-        now.seconds = clock.seconds()
-    yield record(math.nan, score=final, remark=turned, finished=True)
+            yield step(last, score=score, remark=turned)
+    return turned
 
 
 class Taken(NamedTuple):
@@ -231,13 +263,14 @@ def _schedule(done: float) -> float:
     return min(1.0, (done + 1e-3) / WARM_UP) * cosine
 
 
-def _turned(evaluations: list[tuple[int, float]], done: float) -> str:
+def _turned(now: Progress, done: float) -> str:
     """Says so when validation got worse for good, and training on can only memorise.
 
     For good means: worse by a twentieth, after a quarter of the budget without a new best.
     """
-    step, nats = evaluations[-1]
-    best_step, best = min(evaluations, key=lambda evaluation: evaluation[1])
+    since = [(step - now.first_step, nats) for step, nats in now.evaluations if step > now.first_step]
+    step, nats = since[-1]
+    best_step, best = min(since, key=lambda evaluation: evaluation[1])
     if nats > 1.05 * best and done * (step - best_step) / step > 0.25:
         return f"validation has turned for good: {best:.3f} nats at its best, {nats:.3f} now"
     return ""

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,7 +80,44 @@ def test_a_training_in_two_parts_is_bit_for_bit_the_training_in_one(
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_a_training_that_died_between_two_saves_goes_on_from_the_last(begin, whole, verse, tmp_path):
+@pytest.mark.parametrize("stopped", [3, 10, 11, 17, 20, 29])
+def test_so_is_one_of_several_generations(begin, verse, tmp_path, stopped):
+    config = replace(CONFIG, generations=3)
+    with Run(tmp_path / "whole") as run:
+        *_, expected = begin(run, config)
+    with Run(tmp_path / "parts") as run:
+        for step in begin(run, config):
+            if step.number == stopped:
+                break
+    with Run(tmp_path / "parts") as run:
+        saved = run.saved()
+        assert saved.progress.generation == (stopped - 1) // 10
+        assert len(saved.progress.state) == (2 if stopped <= 10 else 4)  # a teacher carries its own
+        *_, last = run.resume(saved, verse)
+    assert last.score == expected.score
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_training_stopped_between_two_generations_goes_on_with_the_second(begin, verse, tmp_path):
+    config = replace(CONFIG, generations=2)
+    with Run(tmp_path / "whole") as run:
+        *_, expected = begin(run, config)
+    with Run(tmp_path / "parts") as run:
+        for step in begin(run, config):
+            if "new network" in step.remark:
+                break
+    with Run(tmp_path / "parts") as run:
+        saved = run.saved()
+        assert (saved.progress.generation, saved.progress.first_step) == (1, 15)
+        *_, last = run.resume(saved, verse)
+    assert last.score == expected.score
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_training_that_died_between_two_saves_goes_on_from_the_last(
+    begin, whole, verse, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("chargen.run.CHEAP_SECONDS", 60)  # an evaluation never passes without a state
     folder = tmp_path / "died"
     with Run(tmp_path / "alive") as run:
         *_, step = itertools.islice(begin(run), 13)

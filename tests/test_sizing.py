@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from chargen import ChargenError, TextGenerator
+from chargen import ChargenError, Text, TextGenerator
+from chargen.corpus import prepare
 from chargen.language_modeling import enough
 from chargen.model import LanguageModel, ModelConfig
 from chargen.progress import Progress
@@ -20,6 +21,7 @@ from chargen.sizing import (
     ids_read,
     length_to_read,
     measured_flops,
+    plan,
     rate_for,
     shrink,
     suited_rate,
@@ -70,6 +72,24 @@ def test_a_budget_of_steps_counts_ids_whatever_the_speed():
     config = TrainConfig(steps=100, batch=8, window=50)
     assert ids_read(MODEL, config, 1.0, 1000) == ids_read(MODEL, config, 1e15, 1000) == 40_000
     assert ids_read(MODEL, TrainConfig(epochs=2), 1.0, 1000) == 2000
+    assert ids_read(MODEL, TrainConfig(epochs=2, generations=2), 1.0, 1000) == 1000
+
+
+def test_a_second_network_comes_where_the_first_has_read_its_text_often_enough_in_half_of_the_time():
+    corpus, cpu = prepare(Text.from_string("a bird sang. " * 400)), torch.device("cpu")
+
+    def chosen(config, **given):
+        return plan(corpus, cpu, config, {"hidden_size": 16, **given})
+
+    two = chosen(TrainConfig(minutes=5))
+    assert two.training.generations == 2
+    assert "enough for this text, by each of 2 networks" in two.reason
+    one = chosen(TrainConfig(minutes=5), generations=1)
+    assert one.training.generations == 1
+    assert "networks" not in one.reason
+    assert chosen(TrainConfig(minutes=1e-3)).training.generations == 1
+    assert chosen(TrainConfig(epochs=100)).training.generations == 1
+    assert chosen(TrainConfig(epochs=100), generations=3).training.generations == 3
 
 
 def test_the_shorter_a_text_and_the_smaller_a_model_the_more_often_a_text_is_read():

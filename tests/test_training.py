@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from chargen import ChargenError, Text
+from chargen import ChargenError, Text, language_modeling
 from chargen.corpus import prepare
 from chargen.evaluation import best_confidence, evaluate
-from chargen.language_modeling import enough, train
-from chargen.model import ClassifierConfig, LanguageModel, ModelConfig
+from chargen.language_modeling import LanguageTask, enough, train
+from chargen.model import ClassifierConfig, LanguageModel, ModelConfig, Noise
 from chargen.progress import Progress
 from chargen.settings import TrainConfig, multiplies_bf16, precision_for
 
@@ -284,11 +284,70 @@ def test_a_budget_of_minutes_ends_on_time_with_everything_counted(corpus):
     assert 1.5 < last.seconds < 4.5
 
 
+def test_a_second_network_learns_from_the_text_and_from_the_first(corpus):
+    model = model_for(corpus, dropout=0.2)
+    config = TrainConfig(steps=9, batch=4, window=16, generations=2)
+    now = Progress.begin(model, config)
+    steps = train(model, corpus, config, now)
+    first = list(itertools.takewhile(lambda step: not step.remark, steps))
+    assert [step.number for step in first] == [1, 2, 3, 4]  # what is left over, the second one has
+    assert [step.progress for step in first] == pytest.approx([1 / 8, 1 / 4, 3 / 8, 1 / 2])
+    fresh = LanguageModel.new(model.config, seed=1)
+    assert torch.equal(model.head.weight, fresh.head.weight)
+    teacher = copy.deepcopy(model)
+    teacher.load_state_dict(now.teacher)
+
+    task = LanguageTask(corpus, config)
+    task.listen(model, now.teacher)
+    window, rng = task.window(now.position, torch.device("cpu")), torch.Generator().manual_seed(1)
+    nats, after = task.loss_of(model, window, now.state, rng)
+    noise = Noise(torch.Generator().manual_seed(1), task._mine, 4, language_modeling.TAUGHT_DROPOUT)
+    own = language_modeling._forget(now.state, noise)[:2]
+    logits = model(window.inputs, own, noise)[0].flatten(0, 1)
+    expected = teacher(window.inputs, teacher.initial_state(4))[0].flatten(0, 1)
+    of_text = F.cross_entropy(logits, window.targets.flatten())
+    of_teacher = -(expected.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean()
+    trust = language_modeling.TRUST
+    assert nats.item() == pytest.approx((1 - trust) * of_text.item() + trust * of_teacher.item())
+    assert len(after) == 4
+
+    *rest, last = steps
+    assert [step.number for step in rest] == [5, 6, 7, 8, 9]
+    assert last.finished
+    assert last.progress == 1
+    assert last.best_step == min(now.evaluations, key=lambda evaluation: evaluation[1])[0]
+
+
+def test_a_second_network_is_worth_its_time_where_a_text_has_been_read_often(noise):
+    config = {"batch": 4, "window": 16}
+    scores = []
+    for generations in (1, 2):
+        settings = TrainConfig(steps=150 * generations, generations=generations, **config)
+        *_, last = train(model_for(noise), noise, settings)
+        scores.append(last.score.nats_per_token)
+    assert scores[1] < scores[0] - 0.01
+
+
 def test_without_validation_the_last_weights_are_kept(verse):
     corpus = prepare(Text.from_string(verse), val_fraction=0.0)
     *_, last = train(model_for(corpus), corpus, TrainConfig(steps=5, batch=4, window=16))
     assert last.score is None
     assert last.best_step == 5
+
+
+def test_without_validation_a_second_network_learns_from_the_averages_of_the_first(verse):
+    corpus = prepare(Text.from_string(verse), val_fraction=0.0)
+    model, config = model_for(corpus), TrainConfig(steps=6, batch=4, window=16, generations=2)
+    now = Progress.begin(model, config)
+    steps = train(model, corpus, config, now)
+    for step in steps:
+        average = now.optimizer.state[model.head.weight]["average"].clone()
+        if step.number == 3:
+            break
+    assert "new network" in next(steps).remark
+    assert torch.equal(now.teacher["head.weight"], average)
+    *_, last = steps
+    assert (last.score, last.best_step, last.progress) == (None, 6, 1)
 
 
 @pytest.mark.parametrize(
@@ -300,6 +359,7 @@ def test_without_validation_the_last_weights_are_kept(verse):
         ({"epochs": math.inf}, "epochs must be"),
         ({"steps": 0}, "steps must be"),
         ({"steps": 5, "batch": 0}, "batch must be"),
+        ({"steps": 5, "generations": 0}, "generations must be"),
         ({"steps": 5, "learning_rate": -1.0}, "learning_rate must be"),
         ({"steps": 5, "precision": "fp8"}, "no precision 'fp8'"),
     ],

@@ -89,6 +89,11 @@ if TYPE_CHECKING:
 @click.option("--batch", type=click.IntRange(1), help="Lanes read in parallel.  [default: chosen]")
 @click.option("--window", type=click.IntRange(1), help="Ids per step and lane.  [default: chosen]")
 @click.option("--lr", type=Number(min=0, min_open=True), help="Peak learning rate.  [default: chosen]")
+@click.option(
+    "--generations",
+    type=click.IntRange(1),
+    help="Networks that share the budget, each taught by the one before it.  [default: chosen]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", help="Where."
@@ -231,6 +236,7 @@ def _begin(
         "batch": options["batch"],
         "window": options["window"],
         "learning_rate": options["lr"],
+        "generations": options["generations"],
     }
     corpus = _prepare(run, Text.open(sources, options["encoding"]), options)
     say(_describe(corpus))
@@ -248,6 +254,7 @@ def _begin(
         "dropout": chosen.model.dropout,
         "batch": chosen.training.batch,
         "window": chosen.training.window,
+        "generations": chosen.training.generations,
     }
     model = LanguageModel.new(chosen.model, options["seed"]).to(device)
     writer = TextGenerator(model, corpus.tokenizer)
