@@ -10,6 +10,7 @@ from chargen.task import Task
 
 EVALUATIONS = 12  # at most, over the budget
 EVALUATION_SHARE = 1 / 24  # of the time, at most
+TAUGHT = 4 / 3  # steps that one with a teacher takes as long as: he reads as well, forward only
 FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last score
 
 
@@ -25,12 +26,14 @@ class Clock:
         self._now = now
         self._task = task
         self._began = time.perf_counter() - now.seconds
-        share = (now.generation + 1) / config.generations  # what those before left over is added
-        self._budget: float | None = None
+        # To each generation its share, and what those before it left over.
         if config.minutes is not None:
-            self._budget = 60 * config.minutes * share - now.first_second
+            share = (1 + TAUGHT * now.generation) / (1 + TAUGHT * (config.generations - 1))
+            self._budget: float | None = 60 * config.minutes * share - now.first_second
             steps = enough * task.steps_per_epoch
         else:
+            share = (now.generation + 1) / config.generations
+            self._budget = None
             whole = config.steps or (config.epochs or 0) * task.steps_per_epoch
             steps = whole * share - now.first_step
         self._steps = max(1.0, round(steps, 0))  # of infinity, too

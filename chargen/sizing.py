@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from chargen.clock import TAUGHT
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.language_modeling import enough
@@ -27,7 +28,7 @@ PERSISTENT, GPU_BATCH = 128, 64
 WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden sizes to choose from
 IDS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be better if it were smaller
 ENOUGH = 3.5  # passes over a text; a wider stack learns more in so many than a narrower one in more
-PARAMETERS_PER_ID = 8.0  # a model larger than that, in a corpus's ids, only learns it by heart
+PARAMETERS_PER_ID = 8.0, 16.0  # larger models only learn a text by heart; with a teacher, larger ones
 MANY_STEPS, SOME_STEPS = 64, 8  # in a pass; with fewer, lanes, then windows, are made smaller
 CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
@@ -102,7 +103,7 @@ def plan(
         training = replace(training, learning_rate=rate_for(read / training.batch / training.window))
     shape = f"{model.cell} {model.num_layers} × {model.hidden_size}"
     networks = training.generations
-    stopped = training.minutes and read < _affordable(model, training.minutes / networks, speed)
+    stopped = training.minutes and read < _affordable(model, training, speed)
     often = "passes, enough for this text" if stopped else "passes"
     often += f", by each of {networks} networks" if networks > 1 else ""
     lanes = f"{training.batch} lanes × {training.window}, rate {training.learning_rate:g}"
@@ -193,14 +194,15 @@ def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
 def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> float:
     """How many ids a generation reads in its budget, at so many operations per second."""
     if training.minutes is not None:
-        share = training.minutes / training.generations
-        return min(_affordable(model, share, speed), enough(model.parameters, ids) * ids)
+        return min(_affordable(model, training, speed), enough(model.parameters, ids) * ids)
     if training.epochs is not None:
         return training.epochs * ids / training.generations
     return (training.steps or 0) * training.batch * training.window / training.generations
 
 
-def _affordable(model: ModelConfig, minutes: float, speed: float) -> float:
+def _affordable(model: ModelConfig, training: TrainConfig, speed: float) -> float:
+    """How many ids each generation can read in a budget of minutes."""
+    minutes = (training.minutes or 0) / (1 + TAUGHT * (training.generations - 1))
     # Evaluations take a share, and the rest of a step, too.
     return 0.85 * 60 * minutes * speed / flops_per_id(model)
 
@@ -218,7 +220,8 @@ def choose_width(
         model = replace(model, hidden_size=wider)
         read = ids_read(model, training, speed, ids)
         wanted = min(IDS_PER_PARAMETER * model.parameters, ENOUGH * ids)
-        if read < wanted or model.parameters > PARAMETERS_PER_ID * ids:
+        most = PARAMETERS_PER_ID[training.generations > 1] * ids
+        if read < wanted or model.parameters > most:
             break
         width = wider
     return width
@@ -234,7 +237,7 @@ def length_to_read(
     longest = int(lengths.max())
     if training.minutes is None:
         return longest
-    wanted = _affordable(model, training.minutes, speed) / PASSES
+    wanted = _affordable(model, training, speed) / PASSES
     ordered = np.sort(lengths)
     # What is read of all texts where none is read further than the k-th is long.
     totals = np.cumsum(ordered) + ordered * np.arange(len(ordered) - 1, -1, -1)

@@ -45,6 +45,11 @@ def test_where_a_text_is_read_often_enough_a_wider_stack_learns_more():
     assert width(15, speed=1.5e11, ids=10_000_000) == 384
 
 
+def test_with_a_teacher_a_larger_model_does_not_learn_a_short_text_by_heart():
+    widths = [choose_width(MODEL, TrainConfig(minutes=5, generations=n), 2e11, 30_000) for n in (1, 2)]
+    assert widths == [96, 160]
+
+
 def test_a_gpu_gets_widths_that_its_fastest_kernels_know():
     config = TrainConfig(minutes=5)
     widths = {choose_width(MODEL, config, 2e11, n, (128, 256, 512)) for n in (10**4, 10**6, 10**8)}
@@ -73,6 +78,9 @@ def test_a_budget_of_steps_counts_ids_whatever_the_speed():
     assert ids_read(MODEL, config, 1.0, 1000) == ids_read(MODEL, config, 1e15, 1000) == 40_000
     assert ids_read(MODEL, TrainConfig(epochs=2), 1.0, 1000) == 2000
     assert ids_read(MODEL, TrainConfig(epochs=2, generations=2), 1.0, 1000) == 1000
+    whole, half = TrainConfig(minutes=1), TrainConfig(minutes=1, generations=2)
+    read = [ids_read(MODEL, config, 1e9, 10**7) for config in (whole, half)]
+    assert read[1] == pytest.approx(3 / 7 * read[0])  # a step with a teacher takes a third longer
 
 
 def test_a_second_network_comes_where_the_first_has_read_its_text_often_enough_in_half_of_the_time():

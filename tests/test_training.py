@@ -318,6 +318,16 @@ def test_a_second_network_learns_from_the_text_and_from_the_first(corpus):
     assert last.best_step == min(now.evaluations, key=lambda evaluation: evaluation[1])[0]
 
 
+def test_a_network_with_a_teacher_gets_the_time_that_it_takes(corpus):
+    config = TrainConfig(minutes=0.07, generations=2, batch=4, window=16)
+    *steps, last = train(model_for(corpus), corpus, config)
+    change = next(step for step in steps if "new network" in step.remark)
+    assert 0.35 < change.seconds / last.seconds < 0.5
+    assert 3 < last.seconds < 5.5
+    assert change.progress == 0.5
+    assert last.progress == 1
+
+
 def test_a_second_network_is_worth_its_time_where_a_text_has_been_read_often(noise):
     config = {"batch": 4, "window": 16}
     scores = []
