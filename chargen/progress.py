@@ -147,8 +147,8 @@ class Progress:
                 found[f"soap.average.{name}"] = weight.data
         for depth, layer in enumerate(self.state):
             found |= {f"state.{depth}.{i}": tensor for i, tensor in enumerate(layer)}
-        if self.best_step != self.step or self.step == self.first_step:
-            # Else the averages are the best ones.
+        between = self.teacher and self.step == self.first_step  # two generations
+        if between or self.best_step != self.step:  # else the averages are the best ones
             found |= {f"best.{name}": weight for name, weight in self.best_weights.items()}
         return found | {f"teacher.{name}": weight for name, weight in self.teacher.items()}
 
