@@ -10,7 +10,7 @@ from chargen.task import Task
 
 EVALUATIONS = 12  # at most, over the budget
 EVALUATION_SHARE = 1 / 24  # of the time, at most
-TAUGHT = 4 / 3  # steps that one with a teacher takes as long as: he reads as well, forward only
+TAUGHT = 4 / 3  # of the time of a step, if a teacher reads along, forward only
 FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last score
 
 

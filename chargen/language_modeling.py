@@ -123,14 +123,15 @@ class LanguageTask:
         noise = Noise(rng, self._mine, self._batch, share)
         if not window.fresh:
             state = _forget(state, noise)
-        own, his = state[: model.config.num_layers], state[model.config.num_layers :]
+        depth = model.config.num_layers
+        own, of_teacher = state[:depth], state[depth:]
         logits, after = model(window.inputs, own, dropout=noise)  # (T, B, V)
         logits = logits.flatten(0, 1).float()
         nats = F.cross_entropy(logits, window.targets.flatten())
         if self._teacher is None:
             return nats, after
         with torch.no_grad():
-            expected, heard = self._teacher(window.inputs, his)
+            expected, heard = self._teacher(window.inputs, of_teacher)
             likely = expected.flatten(0, 1).float().softmax(-1)
         return nats.lerp(F.cross_entropy(logits, likely), TRUST), after + heard
 

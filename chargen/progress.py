@@ -59,7 +59,7 @@ class Progress:
     evaluated_at: float = 0.0  # seconds
     evaluation_cost: float = 0.0  # seconds that the last one took
     breakdowns: int = 0  # losses or gradients that were not finite; each halves the learning rate
-    generation: int = 0
+    generation: int = 0  # networks that were trained before this one
     first_step: int = 0  # of this generation: how many there were before it
     first_second: float = 0.0  # and how long they took
     swapped: bool = False  # whether the model has the averages of its weights just now
@@ -94,7 +94,7 @@ class Progress:
     def begin_generation(self, fresh: Progress, teacher: dict[str, Tensor]) -> None:
         """Goes on with a new network at its first step; what was best so far stays the best."""
         self.optimizer, self.scaler = fresh.optimizer, fresh.scaler
-        self.state, self.breakdowns, self.over = fresh.state, 0, False
+        self.state, self.breakdowns, self.over, self.swapped = fresh.state, 0, False, False
         self.generation += 1
         self.first_step, self.first_second = self.step, self.seconds
         self.hear(teacher)

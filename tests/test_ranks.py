@@ -56,10 +56,12 @@ def largest_difference(one, other):
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
-def test_two_processes_learn_what_one_does(train, tmp_path):
+@pytest.mark.parametrize("generations", [1, 2])
+def test_two_processes_learn_what_one_does(train, tmp_path, generations):
     found = {}
+    options = ("--steps", 30, "--dropout", 0, "--generations", generations, "--json")
     for processes in (1, 2):
-        out, err = train(processes, "--steps", 30, "-o", f"m{processes}", "--dropout", 0, "--json")
+        out, err = train(processes, *options, "-o", f"m{processes}")
         found[processes] = json.loads(out)  # exactly one object, from the first process
         assert err.count("corpus   verse") == 1
     one, two = found[1], found[2]

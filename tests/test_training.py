@@ -356,6 +356,7 @@ def test_without_validation_a_second_network_learns_from_the_averages_of_the_fir
             break
     assert "new network" in next(steps).remark
     assert torch.equal(now.teacher["head.weight"], average)
+    assert not now.swapped
     *_, last = steps
     assert (last.score, last.best_step, last.progress) == (None, 6, 1)
 
