@@ -31,6 +31,7 @@ from chargen.training import Step
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
 TRUST = 0.7  # share of a teacher in what is learned, the rest is the text's
 TAUGHT_DROPOUT = 0.2  # of the model's; who is taught learns less by heart
+TAUGHT_PASSES = 1.25  # times as many as without a teacher are good
 QUICK_IDS = 1 << 15  # scored at each evaluation on the way
 BASELINE_IDS = 1 << 17  # by which simpler models are measured
 PASSES = 4.5  # over a million ids, of a model with three parameters for each or more
@@ -142,7 +143,7 @@ class LanguageTask:
 
     def enough(self, model: LanguageModel) -> float:
         """Passes over the text, before it is only learned by heart."""
-        return enough(model.config.parameters, len(self._corpus.training))
+        return enough(model.config.parameters, len(self._corpus.training), bool(self._teacher))
 
     def settle(self, model: LanguageModel, ids: int) -> None:
         """Makes the model as sure as the validation part, of which it reads so many ids, proves right.
@@ -153,13 +154,15 @@ class LanguageTask:
         model.sharpen(self._ranks.shared(lambda: best_confidence(model, validation, ids)))
 
 
-def enough(parameters: int, ids: int) -> float:
+def enough(parameters: int, ids: int, taught: bool = False) -> float:
     """How often a text is to be read: more often the shorter it is, and the smaller the model.
 
     Measured with 30,000 to 1,000,000 characters and 0.3 to 6 parameters for each of them
-    (`benchmarks/LOG.md`): a schedule that ends there is better than a longer one.
+    (`benchmarks/LOG.md`): a schedule that ends there is better than a longer one, but for a model that
+    has a teacher.
     """
-    return PASSES * math.sqrt(math.sqrt(1e6 / ids) * max(1.0, 3 * ids / parameters))
+    more = TAUGHT_PASSES if taught else 1.0
+    return more * PASSES * math.sqrt(math.sqrt(1e6 / ids) * max(1.0, 3 * ids / parameters))
 
 
 def _forget(state: State, noise: Noise) -> State:

@@ -154,7 +154,8 @@ class Run:
             steps_here = progress.step - progress.first_step  # of its last generation
             read = steps_here * config.batch * config.window / len(text.training)
             last = progress.generation + 1 == config.generations
-            most = enough(writer.model.config.parameters, len(text.training))
+            taught = progress.generation > 0
+            most = enough(writer.model.config.parameters, len(text.training), taught)
             if minutes is not None and last and read > 0.95 * most:
                 raise ChargenError(
                     f"this training has read its text {spent['epochs']:.3g} times, which is enough; "
