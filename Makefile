@@ -24,7 +24,7 @@ pictures: $(DONE)
 
 # Trains the starter model that comes with the package, its weights in 16 bits.
 starter: $(DONE)
-	$(BIN)/chargen train python-docs --minutes 2 --out checkpoints/starter --overwrite
+	$(BIN)/chargen train python-docs --minutes 5 --out checkpoints/starter --overwrite
 	$(BIN)/python -c 'import chargen; chargen.TextGenerator.load("checkpoints/starter").save("chargen/starter", half=True)'
 
 # torch first, and alone: whatever depends on it then finds the pinned build in place.
