@@ -8,7 +8,6 @@ The state goes from window to window, the gradient does not (Williams and Peng 1
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 
@@ -95,8 +94,10 @@ class LanguageTask:
 
     def listen(self, model: LanguageModel, teacher: dict[str, Tensor]) -> None:
         """From now on learns as well from a network of these weights, in the shape of this model."""
-        self._teacher = copy.deepcopy(model) if teacher else None
-        if self._teacher:
+        self._teacher = None
+        if teacher:
+            # Anew, not a copy: on a GPU its weights lie in one piece then, as cuDNN wants them.
+            self._teacher = LanguageModel.new(model.config, 0).to(model.head.weight.device)
             self._teacher.load_state_dict(teacher)
 
     def loss(self, model: LanguageModel, now: Progress) -> Read:

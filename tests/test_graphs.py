@@ -57,17 +57,28 @@ def graphed(captured, late=1, warm=WARM):
     return stepper
 
 
+def taught(model, corpus):
+    """A training with a teacher, about to begin."""
+    task, progress = LanguageTask(corpus, CONFIG), Progress.begin(model, CONFIG)
+    weights = {name: 2 * weight.detach() for name, weight in model.named_parameters()}
+    task.listen(model, weights)
+    progress.hear(weights)
+    return {"task": task, "progress": progress}
+
+
 def same(one, other, tolerance=0.0):
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return all(torch.allclose(a, b, rtol=0, atol=tolerance) for a, b in pairs)
 
 
+@pytest.mark.parametrize("teacher", [False, True])
 @pytest.mark.parametrize("late", [1, 5])
-def test_captured_steps_are_the_steps(corpus, late):
+def test_captured_steps_are_the_steps(corpus, late, teacher):
     plain, model = model_for(corpus), model_for(corpus)
-    expected, before = taken(plain, corpus)
+    of_plain, of_model = ({}, {}) if not teacher else (taught(plain, corpus), taught(model, corpus))
+    expected, before = taken(plain, corpus, **of_plain)
     captured = []
-    steps, progress = taken(model, corpus, graphed(captured, late))
+    steps, progress = taken(model, corpus, graphed(captured, late), **of_model)
     assert len(captured) == 1
     assert same(model, plain, 1e-5)
     assert [step.number for step in steps] == [step.number for step in expected]
@@ -155,6 +166,19 @@ def test_a_graph_learns_what_plain_steps_do(verse, precision):
         steps, _ = taken(model, corpus, stepper, config)
         scores.append(steps[-1].score.nats_per_token)
     assert scores[1] == pytest.approx(scores[0], abs=0.01 if precision == "fp32" else 0.05)
+
+
+@pytest.mark.gpu
+@gpu
+def test_a_second_network_learns_on_a_gpu_what_it_does_elsewhere(verse):
+    corpus = prepare(Text.from_string(verse))
+    config = TrainConfig(steps=80, batch=8, window=16, precision="fp32", generations=2)
+    scores = []
+    for device in ("cpu", "cuda"):
+        model = model_for(corpus, hidden=128).to(device)
+        *_, last = language_modeling.train(model, corpus, config)
+        scores.append(last.score.nats_per_token)
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
 
 
 @pytest.mark.gpu
