@@ -66,7 +66,10 @@ def train(
         fresh = LanguageModel.new(model.config, config.seed + now.generation + 1)
         model.load_state_dict(fresh.state_dict())
         now.begin_generation(Progress.begin(model, config, ranks=ranks), teacher)
-        remark = "from here on a new network learns: from the text, and from the one before"
+        remark = (
+            f"after {now.seconds:,.0f} s a new network begins: it learns from the text and from the "
+            "one before"
+        )
         yield training.record(task, config, now, 0.0, math.nan, remark=remark)
     task.listen(model, now.teacher)
     yield from training.train(model, task, config, now, ranks, stepper())
