@@ -173,7 +173,7 @@ class Progress:
     def restore(self, model: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Puts back what `tensors` and `numbers` gave; for another device, the randomness is new."""
         for name in _NUMBERS:
-            setattr(self, name, numbers.get(name, getattr(self, name)))
+            setattr(self, name, numbers[name])
         self.evaluations = [(step, nats) for step, nats in numbers["evaluations"]]
         self.scaler.load_state_dict(numbers["scaler"])
         self.best_weights = {

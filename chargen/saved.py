@@ -37,10 +37,14 @@ _STATE = {  # what config.json of a state must hold
             "loss": int | float,
             "over": bool,
             "breakdowns": int,
+            "generation": int,
+            "first_step": int,
         },
         **{"seconds": int | float, "evaluated_at": int | float, "evaluation_cost": int | float},
+        "first_second": int | float,
     },
 }
+_FIRST = {"generation": 0, "first_step": 0, "first_second": 0.0}  # which older states do not have
 
 
 @dataclass
@@ -141,8 +145,11 @@ def load_state(folder: Path, device: torch.device) -> Saved:
     record, config, tokenizer = checkpoint.describe(folder, sums, _KIND)
     model, tensors = checkpoint.build(folder, sums, _TENSORS, config)
     try:
+        record["progress"] = _FIRST | record["progress"]
         files.conform(record, _STATE, "config.json")
-        training = TrainConfig(**record["training"])
+        training, now = TrainConfig(**record["training"]), record["progress"]
+        if now["first_step"] > now["step"] or now["generation"] >= training.generations:
+            raise ChargenError("its generation is none that this training has come to")
         rng = tensors.pop("rng")
         if tensors["state.0.0"].shape[1] != training.batch:
             raise ChargenError(f"its carried state is not that of {training.batch} lanes")

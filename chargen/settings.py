@@ -13,6 +13,7 @@ from chargen.errors import ChargenError
 from chargen.model import ClassifierConfig, ModelConfig
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MOST_GENERATIONS = 100
 WIDE = 128  # hidden size from which on bf16 is faster on a CPU
 
 
@@ -43,6 +44,10 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int) and least <= value < 1 << 63):
                 raise ChargenError(f"{name} must be a whole number from {least}, got {value!r}")
+        if self.generations > MOST_GENERATIONS:
+            raise ChargenError(
+                f"generations must be {MOST_GENERATIONS} at most, got {self.generations}"
+            )
         if self.precision not in PRECISIONS:
             raise ChargenError(
                 f"there is no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}"

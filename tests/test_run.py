@@ -114,6 +114,20 @@ def test_a_training_stopped_between_two_generations_goes_on_with_the_second(begi
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_state_of_an_earlier_version_knows_of_no_generations(whole, verse, sign):
+    for state in states(whole):
+        path = state / "config.json"
+        record = json.loads(path.read_text())
+        del record["training"]["generations"]
+        for name in ("generation", "first_step", "first_second"):
+            del record["progress"][name]
+        path.write_text(json.dumps(record))
+        sign(state)
+    with Run(whole) as run:
+        *_, last = run.resume(run.saved(), verse, steps=33)
+    assert last.number == 33
+
+
 def test_a_training_that_died_between_two_saves_goes_on_from_the_last(
     begin, whole, verse, tmp_path, monkeypatch
 ):

@@ -371,6 +371,7 @@ def test_without_validation_a_second_network_learns_from_the_averages_of_the_fir
         ({"steps": 0}, "steps must be"),
         ({"steps": 5, "batch": 0}, "batch must be"),
         ({"steps": 5, "generations": 0}, "generations must be"),
+        ({"steps": 5, "generations": 101}, "generations must be 100 at most, got 101"),
         ({"steps": 5, "learning_rate": -1.0}, "learning_rate must be"),
         ({"steps": 5, "precision": "fp8"}, "no precision 'fp8'"),
     ],

@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 @click.option("--lr", type=Number(min=0, min_open=True), help="Peak learning rate.  [default: chosen]")
 @click.option(
     "--generations",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 100),
     help="Networks that share the budget, each taught by the one before it.  [default: chosen]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness.")
