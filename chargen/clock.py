@@ -14,6 +14,11 @@ TAUGHT = 4 / 3  # of the time of a step, if a teacher reads along, forward only
 FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last score
 
 
+def share_of_time(config: TrainConfig, generation: int) -> float:
+    """Of a budget of minutes, up to the end of a generation, the first one being 0."""
+    return (1 + TAUGHT * generation) / (1 + TAUGHT * (config.generations - 1))
+
+
 class Clock:
     """Of a training that has a budget, or of one generation of it, which has its share.
 
@@ -28,7 +33,7 @@ class Clock:
         self._began = time.perf_counter() - now.seconds
         # To each generation its share, and what those before it left over.
         if config.minutes is not None:
-            share = (1 + TAUGHT * now.generation) / (1 + TAUGHT * (config.generations - 1))
+            share = share_of_time(config, now.generation)
             self._budget: float | None = 60 * config.minutes * share - now.first_second
             steps = enough * task.steps_per_epoch
         else:
@@ -44,11 +49,11 @@ class Clock:
 
     def done(self) -> float:
         """The share of the budget that is spent, from 0 to 1."""
-        read = min(1.0, self._taken() / self._steps)
+        read = min(1.0, self._now.taken / self._steps)
         if self._budget is None:
             return read
         reserve = 0.0
-        if self._taken():
+        if self._now.taken:
             per_id = self._seconds_per_id()
             # The first step is slow and makes a bad estimate: it must not end the training.
             ids = 2 * self._task.quick_ids + self.final_ids()
@@ -69,7 +74,7 @@ class Clock:
     def evaluation_due(self) -> bool:
         """Whether to measure after this step."""
         if self._budget is None:
-            return self._taken() % max(1, self._steps // EVALUATIONS) == 0
+            return self._now.taken % max(1, self._steps // EVALUATIONS) == 0
         length = self._passed() / max(1e-9, self.done())
         wait = max(length / EVALUATIONS, self._now.evaluation_cost / EVALUATION_SHARE)
         return self.seconds() - self._now.evaluated_at >= wait
@@ -82,12 +87,8 @@ class Clock:
         """Of an evaluation, as the last one took it."""
         if self._now.evaluation_cost and self._task.quick_ids:
             return self._now.evaluation_cost / self._task.quick_ids
-        read = self._taken() * self._task.ids_per_step
+        read = self._now.taken * self._task.ids_per_step
         return self._passed() / (2 * read)  # a forward pass alone
-
-    def _taken(self) -> int:
-        """Steps of this generation."""
-        return self._now.step - self._now.first_step
 
     def _passed(self) -> float:
         """Seconds of this generation."""

@@ -110,9 +110,14 @@ class Progress:
         return min(self.evaluations, key=lambda evaluation: evaluation[1], default=(self.step, 0))[0]
 
     @property
+    def taken(self) -> int:
+        """Steps of this generation."""
+        return self.step - self.first_step
+
+    @property
     def pace(self) -> float:
         """How far the averages go to the weights of the next step."""
-        return 1 / (1 + AVERAGED * (self.step - self.first_step))
+        return 1 / (1 + AVERAGED * self.taken)
 
     def average(self, model: Learner, pace: Any) -> None:
         """Moves the averages on to the weights of one more step (Shamir and Zhang 2013)."""
@@ -147,7 +152,7 @@ class Progress:
                 found[f"soap.average.{name}"] = weight.data
         for depth, layer in enumerate(self.state):
             found |= {f"state.{depth}.{i}": tensor for i, tensor in enumerate(layer)}
-        between = self.teacher and self.step == self.first_step  # two generations
+        between = self.teacher and not self.taken  # two generations
         if between or self.best_step != self.step:  # else the averages are the best ones
             found |= {f"best.{name}": weight for name, weight in self.best_weights.items()}
         return found | {f"teacher.{name}": weight for name, weight in self.teacher.items()}

@@ -151,8 +151,7 @@ class Run:
                 "epochs": progress.position * config.batch / len(text.training),
                 "steps": progress.step,
             }
-            steps_here = progress.step - progress.first_step  # of its last generation
-            read = steps_here * config.batch * config.window / len(text.training)
+            read = progress.taken * config.batch * config.window / len(text.training)
             last = progress.generation + 1 == config.generations
             taught = progress.generation > 0
             most = enough(writer.model.config.parameters, len(text.training), taught)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from chargen.clock import TAUGHT
+from chargen.clock import share_of_time
 from chargen.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.language_modeling import enough
@@ -202,7 +202,7 @@ def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) 
 
 def _affordable(model: ModelConfig, training: TrainConfig, speed: float) -> float:
     """How many ids each generation can read in a budget of minutes."""
-    minutes = (training.minutes or 0) / (1 + TAUGHT * (training.generations - 1))
+    minutes = (training.minutes or 0) * share_of_time(training, 0)
     # Evaluations take a share, and the rest of a step, too.
     return 0.85 * 60 * minutes * speed / flops_per_id(model)
 

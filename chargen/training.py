@@ -185,7 +185,7 @@ def _steps(
                 yield step(math.nan, remark=_go_back(fault, model, now, good, clock, rate))
                 continue
             for value, _ in known:
-                now.loss += (value - now.loss) * max(0.02, 1 / (now.step - now.first_step))
+                now.loss += (value - now.loss) * max(0.02, 1 / now.taken)
             last = known[-1][0]
         score = None
         if due or now.over:
