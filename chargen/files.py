@@ -32,6 +32,8 @@ def commit(folder: Path, files: dict[str, bytes]) -> None:
     manifest = (json.dumps(sums, indent=1) + "\n").encode()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        # The `.new` files of a commit that was cut short may be the only good copies of what they hold.
+        settle(folder)
         drafts = {
             folder / f"{name}.new": data for name, data in [*files.items(), (MANIFEST, manifest)]
         }
@@ -114,14 +116,24 @@ def conform(value: Any, shape: Any, name: str) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Ends a commit that was cut short, one way or the other, and leaves no `.new` file of it."""
-    with suppress(OSError, ChargenError):
-        for name, expected in manifest(folder).items():
-            draft = folder / f"{name}.new"
-            if draft.is_file() and hashlib.sha256(draft.read_bytes()).hexdigest() == expected:
-                os.replace(draft, folder / name)
-            draft.unlink(missing_ok=True)
-        (folder / f"{MANIFEST}.new").unlink(missing_ok=True)
+    """Completes or undoes a commit that was interrupted; afterwards the folder holds no `.new` file of it.
+
+    Raises OSError where the folder cannot be written; its files can then still be read as before.
+    """
+    try:
+        sums = manifest(folder)
+    except (ChargenError, FileNotFoundError):
+        return  # without a manifest nothing was ever committed here
+    drafts = [folder / f"{name}.new" for name in (MANIFEST, *sums)]
+    if not any(draft.exists() for draft in drafts):
+        return
+    for name, expected in sums.items():
+        draft = folder / f"{name}.new"
+        if draft.is_file() and hashlib.sha256(draft.read_bytes()).hexdigest() == expected:
+            os.replace(draft, folder / name)
+    sync(folder)  # before a draft is removed that a power cut could otherwise bring back alone
+    for draft in drafts:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """What is saved comes back; what was not saved by chargen is refused in one sentence."""
 
+import errno
 import json
 import os
 import shutil
+from contextlib import suppress
 
 import pytest
 import torch
@@ -82,6 +84,47 @@ def test_a_save_cut_short_leaves_the_old_model_or_the_new_one(
         else:
             other.save(saved)
     assert TextGenerator.load(saved).model.config.hidden_size == (32 if renamed == 0 else 8)
+
+
+@pytest.mark.parametrize("renamed", range(5))
+@pytest.mark.parametrize("moment", [*range(4), "full disk"])
+def test_r3_a_save_after_a_save_that_was_cut_short_never_loses_both(
+    poet, verse, saved, monkeypatch, renamed, moment
+):
+    """The first save is cut short behind the manifest's rename, the next one anywhere at all."""
+    replace, fsync, count = os.replace, os.fsync, [0]
+
+    def pulled(source, target):
+        count[0] += 1
+        if count[0] > renamed:
+            raise OSError("pulled")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", pulled)
+        with suppress(ChargenError):
+            TextGenerator.new(verse, hidden_size=8).save(saved)
+    expected = TextGenerator.load(saved).model.config.hidden_size
+
+    def full(descriptor):
+        count[0] += 1
+        if count[0] > (1 if moment == "full disk" else moment):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    count[0] = 0
+    with monkeypatch.context() as patch:
+        if moment == "full disk":  # which leaves no draft of the new save
+            patch.setattr(os, "fsync", full)
+        else:  # as a kill would: what has been written so far stays as it is
+            patch.setattr(os, "fsync", full)
+            patch.setattr("pathlib.Path.unlink", lambda *_, **__: None)
+        with suppress(ChargenError):
+            TextGenerator.new(verse, hidden_size=12).save(saved)
+    assert TextGenerator.load(saved).model.config.hidden_size == expected
+    TextGenerator.new(verse, hidden_size=12).save(saved)
+    assert TextGenerator.load(saved).model.config.hidden_size == 12
+    assert not list(saved.glob("*.new"))
 
 
 def _edit_config(folder, change, sign):
