@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -26,14 +26,16 @@ _LOCK = ".lock"
 def commit(folder: Path, files: dict[str, bytes]) -> None:
     """Writes files and their manifest, all or none; other files of the folder stay as they are.
 
-    Raises ChargenError where the folder cannot be written; what was there is then still sound.
+    Raises ChargenError where the folder cannot be written, and where it holds a file of one of these
+    names that no commit put there; what was there is then still sound.
     """
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = (json.dumps(sums, indent=1) + "\n").encode()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        # The `.new` files of a commit that was cut short may be the only good copies of what they hold.
+        # The `.new` files of an interrupted commit may be the only good copies of what they hold.
         settle(folder)
+        refuse_foreign(folder, list(files))
         drafts = {
             folder / f"{name}.new": data for name, data in [*files.items(), (MANIFEST, manifest)]
         }
@@ -115,8 +117,30 @@ def conform(value: Any, shape: Any, name: str) -> None:
         conform(*one)
 
 
+def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
+    """Raises ChargenError where the folder holds a file of one of these names, but no commit of ours.
+
+    A folder whose manifest is damaged passes: it was ours.
+    """
+    try:
+        if manifest(folder).keys() & {"config.json"}:
+            return
+    except FileNotFoundError:
+        pass
+    except ChargenError:
+        with suppress(ChargenError, OSError):
+            if "kind" in parse(folder / "config.json", (folder / "config.json").read_bytes()):
+                return
+    for name in (MANIFEST, *names):
+        if (folder / name).exists():
+            raise ChargenError(
+                f"{folder} holds a {name} that is not of a chargen model, and that would be replaced; "
+                "name another folder"
+            )
+
+
 def settle(folder: Path) -> None:
-    """Completes or undoes a commit that was interrupted; afterwards the folder holds no `.new` file of it.
+    """Completes or undoes an interrupted commit; afterwards the folder holds no `.new` file of it.
 
     Raises OSError where the folder cannot be written; its files can then still be read as before.
     """

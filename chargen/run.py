@@ -112,10 +112,13 @@ class Run:
     ) -> Iterator[Step]:
         """Trains from the first step; see `TextGenerator.train`. An earlier training is replaced.
 
-        `settings` come back with `saved`. Each evaluation has a sample.
+        `settings` come back with `saved`. Each evaluation has a sample. Raises ChargenError where files
+        of the folder would be replaced that are not those of a training.
         """
         if self.ranks.first:
             with files.writing(self.folder):
+                if not states(self.folder):  # which has lines and perhaps no model yet
+                    files.refuse_foreign(self.folder, LINES)
                 for state in states(self.folder):
                     shutil.rmtree(state)
                 for name in LINES:

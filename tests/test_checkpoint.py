@@ -62,6 +62,20 @@ def test_saving_again_replaces_the_model_and_touches_nothing_else(poet, verse, s
     assert (saved / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["config.json", "manifest.json", "model.safetensors"])
+def test_r2_a_file_that_no_save_wrote_is_not_replaced(poet, tmp_path, name):
+    (tmp_path / name).write_text('{"name": "mine"}')
+    with pytest.raises(ChargenError, match=f"holds a {name} that is not of a chargen model"):
+        poet.save(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"name": "mine"}'}
+
+
+def test_r2_a_model_whose_manifest_is_damaged_can_be_replaced(poet, saved):
+    (saved / "manifest.json").write_text("{")
+    poet.save(saved)
+    TextGenerator.load(saved)
+
+
 @pytest.mark.parametrize("renamed", range(5))
 def test_a_save_cut_short_leaves_the_old_model_or_the_new_one(
     poet, verse, saved, monkeypatch, renamed

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargen.cli import Number, Source, say, shown, was_given
-from chargen.cli.folders import folder_of
+from chargen.cli.folders import folder_of, refuse_other_files
 from chargen.cli.watch import clock, watch
 from chargen.errors import ChargenError
 
@@ -185,6 +185,7 @@ def _train(
             writing, beaten, kept_apart = _resume(run, saved, corpus, budget)
         else:
             if resume:
+                refuse_other_files(folder)
                 say(f"note: nothing was kept in {folder} yet: this is the first step")
             writing, beaten, kept_apart = _begin(run, corpus, budget, place, options)
         _report(_watch(writing, folder, ranks), beaten, folder, kept_apart)
