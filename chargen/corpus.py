@@ -15,10 +15,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ from chargen.tokenizer import Ids, Tokenizer, build_tokenizer, load_tokenizer
 
 SMALLEST = 64  # training ids; less is not a text to learn from
 _CACHE_DAYS = 30  # unused entries older than this are swept
+_DRAFT = ".draft-"  # how the name of a folder begins that is being written, or removed
+_ENTRY = re.compile(rf"(?P<draft>{re.escape(_DRAFT)}([a-z0-9_]{{8}}|[0-9a-f]{{32}}))|[0-9a-f]{{32}}")
+_FILE = re.compile(r"ids|tokenizer\.(json|model)|suffixes(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def tokenized(folder: Path) -> tuple[Ids, Tokenizer]:
     tokenizer = load_tokenizer({f.name: f.read_bytes() for f in folder.glob("tokenizer.*")})
     path = folder / "ids"
     empty = np.zeros(0, tokenizer.dtype)  # which cannot be mapped
-    ids = np.memmap(path, tokenizer.dtype, mode="r") if path.stat().st_size else empty
+    ids = _mapped(path, tokenizer.dtype) if path.stat().st_size else empty
     return ids, tokenizer
 
 
@@ -201,7 +206,7 @@ def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None)
     """Writes ids and tokenizer beside the folder, then renames: it is never half there."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
     except OSError as error:
         raise ChargenError(
             f"the cache folder {folder.parent} cannot be written: {error.strerror}; "
@@ -225,8 +230,58 @@ def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None)
 
 
 def _sweep(cache: Path) -> None:
-    """Forgets prepared texts that were not used for a month, and what a killed process left."""
-    for entry in cache.iterdir():
-        days = 1 if entry.name.startswith(".draft-") else _CACHE_DAYS
-        if entry.stat().st_mtime < time.time() - days * 86_400:
-            shutil.rmtree(entry, ignore_errors=True)
+    """Removes the entries of the cache that nobody used for a month, and drafts of killed processes.
+
+    The cache may be a folder of a person, and hold anything. Only folders with a name and files as
+    the cache makes them are touched; the files are removed one by one, the folder once it is empty.
+    """
+    for entry in list(cache.iterdir()):
+        with suppress(OSError):  # where another process sweeps as well, or may alone
+            if not entry.is_symlink() and _is_old(entry):
+                swept = entry if entry.name.startswith(_DRAFT) else cache / f"{_DRAFT}{entry.name}"
+                entry.rename(swept)  # so that nobody finds half of an entry
+                if not _is_old(swept):  # somebody has just begun to use it
+                    swept.rename(entry)
+                    continue
+                for file in sorted(swept.iterdir()):  # ids first, which Windows protects while in use
+                    file.unlink()
+                swept.rmdir()
+
+
+def _is_old(entry: Path) -> bool:
+    """Whether a folder is an entry of the cache, or a draft of one, that nobody will want again."""
+    if not (match := _ENTRY.fullmatch(entry.name)) or not entry.is_dir():
+        return False
+    files = list(entry.iterdir())
+    if not all(_FILE.fullmatch(file.name) and file.is_file() for file in files):
+        return False
+    if not match["draft"] and not (entry / "ids").exists():
+        return False
+    days = 1 if match["draft"] else _CACHE_DAYS
+    last_use = max(path.stat().st_mtime for path in (entry, *files))
+    return last_use < time.time() - days * 86_400 and not _in_use(entry / "ids")
+
+
+def _mapped(path: Path, dtype: Any) -> Ids:
+    """The ids of a file, memory-mapped; a lock that others may share says for as long: in use."""
+    with path.open("rb") as file:
+        with suppress(ImportError, OSError):  # Windows; a file system without locks
+            import fcntl
+
+            # The map keeps a copy of the descriptor, and with it the lock, until it is given up.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return np.memmap(file, dtype, mode="r")
+
+
+def _in_use(path: Path) -> bool:
+    """Whether any process has `_mapped` a file."""
+    with suppress(ImportError, FileNotFoundError), path.open("rb") as file:
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False

@@ -112,8 +112,8 @@ class Run:
     ) -> Iterator[Step]:
         """Trains from the first step; see `TextGenerator.train`. An earlier training is replaced.
 
-        `settings` come back with `saved`. Each evaluation has a sample. Raises ChargenError where files
-        of the folder would be replaced that are not those of a training.
+        `settings` come back with `saved`. Each evaluation has a sample. Raises ChargenError where
+        files of the folder would be replaced that are not those of a training.
         """
         if self.ranks.first:
             with files.writing(self.folder):

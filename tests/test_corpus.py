@@ -1,10 +1,14 @@
 """How a stream of ids becomes lanes and windows."""
 
+import gc
+import os
+import time
+
 import numpy as np
 import pytest
 
 from chargen import ChargenError, Text
-from chargen.corpus import Lanes, cache_folder, encode, prepare, split
+from chargen.corpus import Lanes, cache_folder, encode, prepare, split, tokenize
 
 
 def corpus_of(text, **options):
@@ -145,3 +149,63 @@ def test_nothing_is_left_behind_when_preparing_fails():
     with pytest.raises(ChargenError):
         prepare(text, kind="byte")
     assert not list(cache_folder().glob(".draft-*"))
+
+
+def age(folder, days=60):
+    """Makes a folder and all that is in it look old."""
+    then = time.time() - days * 86_400
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (then, then))
+
+
+FOREIGN = {
+    "thesis/chapter.txt": "mine",
+    "thesis/ids": "mine",
+    "0123456789abcdef0123456789abcdef/photo.jpg": "mine",
+    "0123456789abcdef0123456789abcdee/ids/photo.jpg": "mine",
+    ".draft-of my novel/page.txt": "mine",
+    ".draft-abcd1234/page.txt": "mine",
+    "notes.txt": "mine",
+}
+
+
+def test_r1_only_entries_of_the_cache_are_swept(monkeypatch, tmp_path):
+    """The cache may be a folder that a person keeps other things in."""
+    monkeypatch.setenv("CHARGEN_CACHE", str(tmp_path))
+    for name, content in FOREIGN.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "00000000000000000000000000000000").mkdir()
+    old, fresh = (tokenize(Text.from_string(letter * 500)) for letter in "ab")
+    draft = tmp_path / ".draft-k1ll3d__"
+    draft.mkdir()
+    (draft / "ids").write_text("")
+    link = tmp_path / "fedcba9876543210fedcba9876543210"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "ids").write_text("mine")
+    link.symlink_to(tmp_path / "elsewhere")
+    for folder in tmp_path.iterdir():
+        if folder != fresh:
+            age(folder)
+    tokenize(Text.from_string("c" * 500))  # a new entry, after which the cache is swept
+    assert not old.exists()
+    assert not draft.exists()
+    assert fresh.exists()
+    assert (link / "ids").read_text() == "mine"
+    assert (tmp_path / "00000000000000000000000000000000").exists()
+    assert {name: (tmp_path / name).read_text() for name in FOREIGN} == FOREIGN
+
+
+def test_r1_what_is_in_use_is_not_swept(monkeypatch, tmp_path):
+    monkeypatch.setenv("CHARGEN_CACHE", str(tmp_path))
+    corpus = prepare(Text.from_string("a" * 500))
+    (entry,) = tmp_path.iterdir()
+    age(entry)
+    tokenize(Text.from_string("b" * 500))
+    assert entry.exists()
+    assert (np.asarray(corpus.training) == 0).all()
+    del corpus
+    gc.collect()
+    age(entry)
+    tokenize(Text.from_string("c" * 500))
+    assert not entry.exists()
