@@ -1,0 +1,61 @@
+"""What an earlier chargen wrote can still be loaded, sampled from, scored and resumed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chargen import Copies, Run, Text, TextClassifier, TextGenerator
+
+WRITTEN = Path(__file__).parent / "fixtures" / "format-1"
+EXPECTED = json.loads((WRITTEN / "expected.json").read_text("utf-8"))
+VERSE = (WRITTEN / "verse.txt").read_text("utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the folders that were written, so that they stay as they are."""
+    shutil.copytree(WRITTEN, tmp_path / "written")
+    return tmp_path / "written"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lstm", {"temperature": 0.7}),
+        ("second-generation", {"temperature": 0.7}),
+        ("gru", {"temperature": 0.7}),
+        ("bpe", {}),
+        ("byte", {}),
+    ],
+)
+def test_an_old_model_writes_and_scores_as_it_did(folder, name, options):
+    writer = TextGenerator.load(folder / name)
+    assert writer.generate("the ", length=60, seed=3, **options) == EXPECTED[name]["text"]
+    assert writer.score(VERSE).bits_per_character == pytest.approx(EXPECTED[name]["bits"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lstm", "second-generation", "gru"])
+def test_an_old_state_is_resumed_to_where_it_would_have_come(folder, name):
+    """Sums are rounded differently by another processor, hence the tolerance."""
+    expected = EXPECTED[name]
+    with Run(folder / name) as run:
+        saved = run.saved()
+        assert saved.progress.step == expected["step"]
+        *_, last = run.resume(saved, Text.open([str(folder / "verse.txt")]))
+    assert last.number == expected["resumed_steps"]
+    assert last.score.bits_per_character == pytest.approx(expected["resumed_bits"], rel=1e-3)
+
+
+def test_an_old_classifier_judges_as_it_did(folder):
+    reader = TextClassifier.load(folder / "classifier")
+    judged = reader.predict("a bird sings now")
+    assert judged == pytest.approx(EXPECTED["classifier"]["prediction"], rel=1e-5)
+
+
+def test_an_old_entry_of_the_cache_is_found(folder, monkeypatch):
+    monkeypatch.setenv("CHARGEN_CACHE", str(folder / "cache"))
+    monkeypatch.setattr("pydivsufsort.divsufsort", None)  # would fail if called
+    copies = Copies.of(Text.open([str(folder / "verse.txt")]))
+    assert list(copies.find("the sea sings")) == EXPECTED["find"]
