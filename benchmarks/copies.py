@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 from benchmarks import report
-from chargen.corpus import cached
+from chargen.data.corpus import cached
+from chargen.data.text import Text
 from chargen.inspection.copies import Copies
-from chargen.text import Text
 
 PIECES, SHORTEST, LONGEST = 2_000, 30, 600
 

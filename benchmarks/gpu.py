@@ -23,12 +23,12 @@ from torch.nn import functional as F
 
 from benchmarks import report
 from chargen import Sampler, Text
-from chargen.corpus import prepare
-from chargen.decoding import Decoder
-from chargen.gpu_drawing import draw_on_gpu
-from chargen.language_modeling import train
+from chargen.data.corpus import prepare
+from chargen.generation.cuda import draw_on_gpu
+from chargen.generation.decoder import Decoder
 from chargen.model import LanguageModel, ModelConfig
-from chargen.settings import TrainConfig
+from chargen.training.config import TrainConfig
+from chargen.training.language_modeling import train
 
 EMBEDDING = 128
 HALF = torch.float16

@@ -21,9 +21,9 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks import report
 from chargen import TextGenerator
-from chargen.text_generator import STARTER as FOLDER
-from chargen.web.shelf import STARTER, Shelf
-from chargen.web.writing import Wish, Writers
+from chargen.generator import STARTER as FOLDER
+from chargen.web.generation import Wish, Writers
+from chargen.web.model_store import STARTER, Shelf
 
 LENGTH = 2000
 # Notes when the text on the page first and last changed, by the page's own clock, from the click on.

@@ -23,8 +23,8 @@ from torch import nn
 
 from benchmarks import report, seconds
 from chargen import Sampler, Text, TextGenerator
-from chargen.corpus import prepare
-from chargen.decoding import Decoder, draw
+from chargen.data.corpus import prepare
+from chargen.generation.decoder import Decoder, draw
 from chargen.model import LanguageModel, ModelConfig
 
 VOCABULARY = 65

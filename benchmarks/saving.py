@@ -16,10 +16,10 @@ from typing import Any
 
 from benchmarks import report
 from chargen import Run, Text, TextGenerator
-from chargen.corpus import prepare
+from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.saved import states
-from chargen.settings import TrainConfig
+from chargen.runs.state import states
+from chargen.training.config import TrainConfig
 
 
 class TimedRun(Run):

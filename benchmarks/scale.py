@@ -20,11 +20,11 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.copies import write_corpus
-from chargen.corpus import Corpus, prepare
-from chargen.language_modeling import train
+from chargen.data.corpus import Corpus, prepare
+from chargen.data.text import Text
 from chargen.model import LanguageModel, ModelConfig
-from chargen.settings import TrainConfig
-from chargen.text import Text
+from chargen.training.config import TrainConfig
+from chargen.training.language_modeling import train
 
 MEGABYTES = (1, 100, 1000)
 STEPS, ROUNDS = 20, 8

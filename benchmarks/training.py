@@ -18,11 +18,11 @@ import torch
 
 from benchmarks import report, seconds
 from chargen import Text
-from chargen.corpus import prepare
-from chargen.language_modeling import train
+from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.settings import TrainConfig
-from chargen.sizing import flops_per_id
+from chargen.training.config import TrainConfig
+from chargen.training.language_modeling import train
+from chargen.training.planner import flops_per_id
 
 GEMM = 2048
 

@@ -4,31 +4,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chargen.decoding import Clamp as Clamp
+    from chargen.classifier import TextClassifier as TextClassifier
+    from chargen.data.labelled import Labelled as Labelled
+    from chargen.data.text import Text as Text
     from chargen.errors import ChargenError as ChargenError
+    from chargen.generation.decoder import Clamp as Clamp
+    from chargen.generation.sampler import Sampler as Sampler
+    from chargen.generator import TextGenerator as TextGenerator
     from chargen.inspection.copies import Copies as Copies
-    from chargen.labelled import Labelled as Labelled
-    from chargen.run import Run as Run
-    from chargen.sampling import Sampler as Sampler
-    from chargen.settings import TrainConfig as TrainConfig
-    from chargen.text import Text as Text
-    from chargen.text_classifier import TextClassifier as TextClassifier
-    from chargen.text_generator import TextGenerator as TextGenerator
+    from chargen.runs.run import Run as Run
+    from chargen.training.config import TrainConfig as TrainConfig
 
 __version__ = "0.1.0"
 
 # Torch takes seconds to import: whoever only asks for --help does not wait for it.
 _HOMES = {
     "ChargenError": "chargen.errors",
-    "Clamp": "chargen.decoding",
+    "Clamp": "chargen.generation.decoder",
     "Copies": "chargen.inspection.copies",
-    "Labelled": "chargen.labelled",
-    "Run": "chargen.run",
-    "Sampler": "chargen.sampling",
-    "Text": "chargen.text",
-    "TextClassifier": "chargen.text_classifier",
-    "TextGenerator": "chargen.text_generator",
-    "TrainConfig": "chargen.settings",
+    "Labelled": "chargen.data.labelled",
+    "Run": "chargen.runs.run",
+    "Sampler": "chargen.generation.sampler",
+    "Text": "chargen.data.text",
+    "TextClassifier": "chargen.classifier",
+    "TextGenerator": "chargen.generator",
+    "TrainConfig": "chargen.training.config",
 }
 __all__ = [
     "ChargenError",

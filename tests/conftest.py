@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from chargen import TextGenerator
-from chargen.cli import main
+from chargen.cli.main import main
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import lzma
 import numpy as np
 import pytest
 
-from chargen.baselines import ngram_bits, xz_bits
+from chargen.evaluation.baselines import ngram_bits, xz_bits
 
 
 def test_a_unigram_model_trusts_what_it_counted():

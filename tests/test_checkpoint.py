@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from chargen import ChargenError, TextGenerator
-from chargen.checkpoint import newest
+from chargen.storage.checkpoint import newest
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from chargen import ChargenError
-from chargen.classification import ClassificationTask, ClassScore, Habits, Texts, evaluate
 from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
-from chargen.progress import Progress
-from chargen.settings import TrainConfig
-from chargen.training import train
+from chargen.training.classification import ClassificationTask, ClassScore, Habits, Texts, evaluate
+from chargen.training.config import TrainConfig
+from chargen.training.loop import train
+from chargen.training.state import Progress
 
 SHAPES = [
     (cell, bidirectional, pooling)

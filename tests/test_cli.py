@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chargen.cli import main
+from chargen.cli.main import main
 
 COMMANDS = ["train", "sample", "eval", "info", "classify", "inspect", "fetch", "app"]
 QUICK = ["--steps", "3", "--hidden", "16", "--batch", "4", "--window", "16"]

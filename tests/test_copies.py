@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargen import ChargenError, Copies, Text, TextGenerator
-from chargen.corpus import SMALLEST
+from chargen.data.corpus import SMALLEST
 
 
 def brute_force(text, corpus, least):

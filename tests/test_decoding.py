@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from chargen import ChargenError, Sampler, TextGenerator
-from chargen.decoding import Clamp, Decoder, Writing, draw
+from chargen.generation.decoder import Clamp, Decoder, Writing, draw
+from chargen.generator import STARTER
 from chargen.model import CELLS, LanguageModel, ModelConfig
-from chargen.text_generator import STARTER
-from chargen.tokenizer import KINDS, ByteTokenizer, CharTokenizer, build_tokenizer
+from chargen.tokenizers.base import KINDS, ByteTokenizer, CharTokenizer, build_tokenizer
 
 SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
 

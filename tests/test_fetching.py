@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from chargen import ChargenError, fetching
-from chargen.fetching import Source, fetch
+from chargen import ChargenError
+from chargen.data import download as fetching
+from chargen.data.download import Source, fetch
 
 DATA = b"".join(f"line {i}\n".encode() for i in range(50_000))
 SUM = hashlib.sha256(DATA).hexdigest()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from chargen import Sampler, TextGenerator
-from chargen.decoding import Decoder, draw_on
-from chargen.gpu_drawing import draw_on_gpu
+from chargen.generation.cuda import draw_on_gpu
+from chargen.generation.decoder import Decoder, draw_on
 from chargen.model import CELLS, LanguageModel, ModelConfig
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -45,7 +45,7 @@ def test_a_mark_goes_on_there_unless_it_cannot(verse, monkeypatch):
         asked.append(model)
         return draw_on_gpu(model, *arguments, capture=lambda step: step)
 
-    monkeypatch.setattr("chargen.mark.draw_on_gpu", draw)
+    monkeypatch.setattr("chargen.generation.prefix.draw_on_gpu", draw)
     there = mark.on_gpu(writer.model)
     assert there.generate(length=100, seed=1) == mark.generate(length=100, seed=1)
     assert there.read(" sang").generate(length=9, seed=1) == mark.read(" sang").generate(

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from chargen import language_modeling
-from chargen.corpus import prepare
-from chargen.graphs import WARM, GraphedStep
-from chargen.language_modeling import LanguageTask
+from chargen.data.corpus import prepare
+from chargen.data.text import Text
 from chargen.model import LanguageModel, ModelConfig
-from chargen.progress import Progress
-from chargen.settings import TrainConfig
-from chargen.text import Text
-from chargen.training import train
+from chargen.training import language_modeling
+from chargen.training.config import TrainConfig
+from chargen.training.cuda_graph import WARM, GraphedStep
+from chargen.training.language_modeling import LanguageTask
+from chargen.training.loop import train
+from chargen.training.state import Progress
 
 CONFIG = TrainConfig(steps=24, batch=4, window=16, precision="fp32")
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chargen import ChargenError
-from chargen.labelled import Labelled, languages
+from chargen.data.labelled import Labelled, languages
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from chargen import ChargenError, TextGenerator
-from chargen.ranks import ALONE, Ranks
+from chargen.training.distributed import ALONE, Ranks
 
 pytestmark = pytest.mark.slow
 QUICK = ("--hidden", 16, "--batch", 4, "--window", 16, "--seed", 3, "--save-every", 0)
@@ -118,7 +118,7 @@ def test_no_thread_of_the_group_outlives_it(tmp_path):
     (tmp_path / "script.py").write_text(
         "import os, torch\n"
         "from pathlib import Path\n"
-        "from chargen.ranks import join\n"
+        "from chargen.training.distributed import join\n"
         "with join() as ranks:\n"
         "    import torch._dynamo  # what an optimizer imports\n"
         "    ranks.wait()\n"

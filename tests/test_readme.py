@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from chargen.cli import main
+from chargen.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,9 +46,15 @@ def test_every_command_is_shown():
 
 def test_the_file_map_is_complete_and_in_the_words_of_the_files():
     rows = dict(re.findall(r"^\| `([\w/.]+)` \| (.*) \|$", README, re.M))
-    files = {path.name for path in (ROOT / "chargen").glob("*.py") if not path.name.startswith("_")}
-    assert set(rows) == {*files, "cli/", "inspection/", "web/"}
+    shown = {path.relative_to(ROOT / "chargen") for path in (ROOT / "chargen").rglob("*.py")}
+    groups = ("cli", "inspection", "rendering", "web")
+    files = {p.as_posix() for p in shown if p.parts[0] not in groups and not p.name.startswith("_")}
+    assert set(rows) == {*files, "generation/copy_limit.py", *(f"{group}/" for group in groups)} - {
+        "starter/"
+    }
     for name, sentence in rows.items():
-        path = ROOT / "chargen" / (name + "__init__.py" if name.endswith("/") else name)
-        docstring = " ".join(path.read_text(encoding="utf-8").split('"""')[1].split("\n\n")[0].split())
+        if name.endswith("/"):
+            continue
+        text = (ROOT / "chargen" / name).read_text(encoding="utf-8")
+        docstring = " ".join(text.split('"""')[1].split("\n\n")[0].split())
         assert docstring.startswith(sentence.replace("é", "é")), name

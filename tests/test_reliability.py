@@ -28,10 +28,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from chargen import ChargenError, Run, Text, TextGenerator
-from chargen.corpus import prepare
+from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.saved import states
-from chargen.settings import TrainConfig
+from chargen.runs.state import states
+from chargen.training.config import TrainConfig
 
 QUICK = ["--steps", 3, "--hidden", 16, "--batch", 4, "--window", 16]
 LONG = ["--steps", 100_000, "--hidden", 16, "--batch", 4, "--window", 16, "--save-every", 0]
@@ -266,7 +266,7 @@ def test_a_pipe(run, files, tmp_path):
 @row(23, what="a device or pipe without end: E1 at a limit")
 def test_a_pipe_without_end(run, monkeypatch):
     plain(*run("train", "/dev/zero"), 1, "/dev/zero is not a text")
-    monkeypatch.setattr("chargen.text.LONGEST_STREAM", 3_000_000)
+    monkeypatch.setattr("chargen.data.text.LONGEST_STREAM", 3_000_000)
     status = run("train", "-", stdin=b"yes\n" * 2_000_000)
     plain(*status, 1, "standard input did not end within 0 GB.*write it to a file")
 

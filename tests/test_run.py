@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from chargen import ChargenError, Run, Text, TextGenerator
-from chargen.corpus import prepare
-from chargen.progress import Progress
-from chargen.saved import states
-from chargen.settings import TrainConfig
-from chargen.training import FINAL_RATE
+from chargen.data.corpus import prepare
+from chargen.runs.state import states
+from chargen.training.config import TrainConfig
+from chargen.training.loop import FINAL_RATE
+from chargen.training.state import Progress
 
 CONFIG = TrainConfig(steps=30, batch=4, window=16)
 
@@ -131,7 +131,9 @@ def test_a_state_of_an_earlier_version_knows_of_no_generations(whole, verse, sig
 def test_a_training_that_died_between_two_saves_goes_on_from_the_last(
     begin, whole, verse, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("chargen.run.CHEAP_SECONDS", 60)  # an evaluation never passes without a state
+    monkeypatch.setattr(
+        "chargen.runs.run.CHEAP_SECONDS", 60
+    )  # an evaluation never passes without a state
     folder = tmp_path / "died"
     with Run(tmp_path / "alive") as run:
         *_, step = itertools.islice(begin(run), 13)

@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from chargen import ChargenError, Text, TextGenerator
-from chargen.corpus import prepare
-from chargen.language_modeling import enough
+from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.progress import Progress
-from chargen.settings import TrainConfig
-from chargen.sizing import (
+from chargen.training.config import TrainConfig
+from chargen.training.language_modeling import enough
+from chargen.training.planner import (
     COPIES,
     PASSES,
     SQUARES,
@@ -26,6 +25,7 @@ from chargen.sizing import (
     shrink,
     suited_rate,
 )
+from chargen.training.state import Progress
 
 MODEL = ModelConfig(vocab_size=65)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from chargen import soap
-from chargen.soap import Soap
+from chargen.training import soap
+from chargen.training.soap import Soap
 
 
 def gradients(shape, steps, seed=0):

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from chargen import ChargenError, Clamp, TextGenerator
-from chargen.inspection import pictures
 from chargen.inspection.components import components, described
+from chargen.inspection.gradients import reach
 from chargen.inspection.properties import properties
-from chargen.inspection.reach import reach
 from chargen.inspection.states import SPAN, named, names, states
 from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig
+from chargen.rendering import plots as pictures
 
 
 def sigmoid(x):

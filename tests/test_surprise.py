@@ -7,8 +7,9 @@ import re
 import pytest
 
 from chargen import ChargenError, Text, TextGenerator
-from chargen.inspection import colouring, described
-from chargen.inspection.colouring import Glyph
+from chargen.rendering import colouring
+from chargen.rendering import describe as described
+from chargen.rendering.colouring import Glyph
 
 
 @pytest.fixture(scope="module", params=["char", "byte", "bpe", "documents"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen import ChargenError
-from chargen.text import Text, documents
+from chargen.data.text import Text, documents
 
 
 def read(path, encoding="utf-8") -> str:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from chargen import ChargenError, Labelled, TextClassifier, TextGenerator
-from chargen.probe import final_states, probe
-from chargen.text_classifier import encoded
+from chargen.classifier import encoded
+from chargen.inspection.probe import final_states, probe
 
 QUICK = ["--steps", 3, "--hidden", 8]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargen import ChargenError
-from chargen.tokenizer import (
+from chargen.tokenizers.base import (
     KINDS,
     ByteTokenizer,
     CharTokenizer,

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from chargen import ChargenError, Text, language_modeling
-from chargen.corpus import prepare
-from chargen.evaluation import best_confidence, evaluate
-from chargen.language_modeling import LanguageTask, enough, train
+from chargen import ChargenError, Text
+from chargen.data.corpus import prepare
+from chargen.evaluation.language import best_confidence, evaluate
 from chargen.model import ClassifierConfig, LanguageModel, ModelConfig, Noise
-from chargen.progress import Progress
-from chargen.settings import TrainConfig, multiplies_bf16, precision_for
+from chargen.training import language_modeling
+from chargen.training.config import TrainConfig, multiplies_bf16, precision_for
+from chargen.training.language_modeling import LanguageTask, enough, train
+from chargen.training.state import Progress
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def test_what_is_not_finite_never_reaches_the_weights(corpus, monkeypatch, what,
         return norm * number if calls[0] == bad else norm
 
     if what == "loss":
-        monkeypatch.setattr("chargen.language_modeling.F.cross_entropy", spoiled_loss)
+        monkeypatch.setattr("chargen.training.language_modeling.F.cross_entropy", spoiled_loss)
     else:
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled_norm)
     model, config = model_for(corpus, dropout=0.2), TrainConfig(steps=24, batch=4, window=16)

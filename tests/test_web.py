@@ -19,8 +19,8 @@ from gradio_client.exceptions import AppError
 from starlette.responses import PlainTextResponse
 
 from chargen import Sampler, Text, TextGenerator
-from chargen.text_generator import STARTER
-from chargen.web import drawing
+from chargen.generator import STARTER
+from chargen.web import html as drawing
 from chargen.web.server import LOCAL, Gate
 
 pytestmark = pytest.mark.slow
@@ -262,7 +262,7 @@ def test_row_71_a_training_that_makes_no_sense_is_refused(client, verse, argumen
 
 def test_row_72_uploads_are_checked_by_what_is_in_them(server, tmp_path):
     from chargen.errors import ChargenError
-    from chargen.web.train import _text
+    from chargen.web.tabs.train import _text
 
     binary = tmp_path / "picture.txt"
     binary.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from chargen.cli import say
+from chargen.cli.main import say
 from chargen.cli.signals import asked_to_stop
 
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from chargen.cli import Source, load_model, model_option
+from chargen.cli.main import Source, load_model, model_option
 
 
 @click.command(name="eval", short_help="Bits per character of a text under a model.")
@@ -33,8 +33,8 @@ def evaluate(file: str, model: str | None, window: int | None, encoding: str, as
     With --json: characters, nats_per_token, bits_per_character, bits_per_byte, perplexity,
     xz_bits_per_character.
     """
-    from chargen.baselines import xz_bits
-    from chargen.text import Text
+    from chargen.data.text import Text
+    from chargen.evaluation.baselines import xz_bits
 
     text = Text.open([file], encoding)
     score = load_model(model).score(text, window)

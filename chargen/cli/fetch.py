@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from chargen.cli import say
+from chargen.cli.main import say
 
 NAMES = ("tiny-shakespeare", "ag-news")
 
@@ -29,7 +29,7 @@ def fetch(name: str, to: str) -> None:
     """
     from tqdm import tqdm
 
-    from chargen import fetching
+    from chargen.data import download as fetching
 
     for source in fetching.SOURCES[name]:
         with tqdm(unit="B", unit_scale=True, disable=None, leave=False, desc=source.name) as bar:

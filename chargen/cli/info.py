@@ -6,7 +6,7 @@ import json
 
 import click
 
-from chargen.cli import load_model, model_option
+from chargen.cli.main import load_model, model_option
 
 
 @click.command(short_help="What a model is, and how it was trained.")

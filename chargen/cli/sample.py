@@ -12,7 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import (
+from chargen.cli.inspect import copies
+from chargen.cli.inspect.copies import find_index
+from chargen.cli.main import (
     Number,
     Source,
     load_model,
@@ -22,12 +24,10 @@ from chargen.cli import (
     say,
     shown,
 )
-from chargen.cli.inspect import copies
-from chargen.cli.inspect.copies import find_index
 
 if TYPE_CHECKING:
-    from chargen.decoding import Clamp
-    from chargen.mark import Mark
+    from chargen.generation.decoder import Clamp
+    from chargen.generation.prefix import Mark
 
 
 class Clamping(click.ParamType):  # type: ignore[type-arg]
@@ -36,7 +36,7 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
     name = "clamp"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        from chargen.decoding import Clamp
+        from chargen.generation.decoder import Clamp
 
         if isinstance(value, Clamp):
             return value

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import Number, Source, say, shown, was_given
-from chargen.cli.folders import folder_of, refuse_other_files
-from chargen.cli.watch import clock, watch
+from chargen.cli.main import Number, Source, say, shown, was_given
+from chargen.cli.output_folder import folder_of, refuse_other_files
+from chargen.cli.progress_bar import clock, watch
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
-    from chargen.corpus import Corpus
-    from chargen.ranks import Ranks
-    from chargen.run import Run
-    from chargen.saved import Saved
-    from chargen.text import Text
-    from chargen.training import Step
+    from chargen.data.corpus import Corpus
+    from chargen.data.text import Text
+    from chargen.runs.run import Run
+    from chargen.runs.state import Saved
+    from chargen.training.distributed import Ranks
+    from chargen.training.loop import Step
 
 
 @click.command(short_help="Learn from a text.")
@@ -149,7 +149,7 @@ def train(
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
     if resume and overwrite:
         raise click.UsageError("give --resume or --overwrite, not both")
-    from chargen.ranks import join
+    from chargen.training.distributed import join
 
     with join() as ranks, _one_voice(ranks):
         folder = ranks.shared(lambda: folder_of(out, corpus, resume, overwrite))
@@ -169,8 +169,8 @@ def _train(
     device: str,
     options: dict[str, Any],
 ) -> None:
-    from chargen.run import Run
-    from chargen.sizing import find_device
+    from chargen.runs.run import Run
+    from chargen.training.planner import find_device
 
     place = find_device(device)
     with Run(folder, save_every, ranks) as run:
@@ -211,12 +211,12 @@ _Training = tuple[Iterator["Step"], dict[str, float], int]
 def _begin(
     run: Run, sources: Sequence[str], budget: dict[str, Any], device: Any, options: dict[str, Any]
 ) -> _Training:
-    from chargen.language_modeling import baselines
+    from chargen.data.text import Text
+    from chargen.generator import TextGenerator
     from chargen.model import LanguageModel
-    from chargen.settings import TrainConfig
-    from chargen.sizing import plan
-    from chargen.text import Text
-    from chargen.text_generator import TextGenerator
+    from chargen.training.config import TrainConfig
+    from chargen.training.language_modeling import baselines
+    from chargen.training.planner import plan
 
     if not sources:
         say("no CORPUS given: learning from python-docs, the text of Python's help topics")
@@ -263,8 +263,8 @@ def _begin(
 
 
 def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, Any]) -> _Training:
-    from chargen.language_modeling import baselines
-    from chargen.text import Text
+    from chargen.data.text import Text
+    from chargen.training.language_modeling import baselines
 
     for fault in saved.faults:
         say(f"note: {fault}; going on from the state before it")
@@ -302,7 +302,7 @@ def _refuse_changes(context: click.Context, saved: Saved, folder: Path) -> None:
 
 
 def _prepare(run: Run, text: Text, options: dict[str, Any]) -> Corpus:
-    from chargen.corpus import prepare, tokenize
+    from chargen.data.corpus import prepare, tokenize
 
     for note in text.notes:
         say(f"note: {note}")
@@ -325,7 +325,7 @@ def _already(saved: Saved, folder: Path) -> None:
 
 def _result(folder: Path) -> dict[str, Any]:
     """What --json prints, as config.json has it."""
-    from chargen.text_generator import TextGenerator
+    from chargen.generator import TextGenerator
 
     writer = TextGenerator.load(folder)
     scores = writer.record["scores"]

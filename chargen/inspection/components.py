@@ -16,7 +16,7 @@ from chargen.errors import ChargenError
 from chargen.inspection.properties import properties
 from chargen.inspection.states import spans
 from chargen.model import LanguageModel
-from chargen.tokenizer import Ids, Tokenizer
+from chargen.tokenizers.base import Ids, Tokenizer
 
 FEWEST = 100  # characters; in fewer, anything follows anything
 RAREST = 0.002  # of the characters; what is rarer, or as common, is not looked for

@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen import corpus, files
+from chargen.data import corpus
+from chargen.data.text import Text
 from chargen.errors import ChargenError
-from chargen.inspection.limit import LONGEST_WORD, Limit
-from chargen.text import Text
-from chargen.tokenizer import UNKNOWN, CharTokenizer, Ids
+from chargen.generation.copy_limit import LONGEST_WORD, Limit
+from chargen.storage import atomic as files
+from chargen.tokenizers.base import UNKNOWN, CharTokenizer, Ids
 
 LEAST = 30  # characters from which on a passage counts as copied
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")

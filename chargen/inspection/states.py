@@ -20,9 +20,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from chargen.inspection.colouring import Glyph
 from chargen.model import LanguageModel
-from chargen.tokenizer import Ids
+from chargen.rendering.colouring import Glyph
+from chargen.tokenizers.base import Ids
 
 SPAN = 1024  # ids read at a time
 

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 
 from chargen.errors import ChargenError
-from chargen.evaluation import predictions
+from chargen.evaluation.language import predictions
 from chargen.model import LanguageModel
-from chargen.tokenizer import Ids, Tokenizer
+from chargen.tokenizers.base import Ids, Tokenizer
 
 ALTERNATIVES = 5  # likeliest ids that are kept for each place
 _NEAR = 24  # characters shown before a spot

@@ -10,12 +10,12 @@ import gradio as gr
 from gradio.events import api
 
 from chargen.errors import ChargenError
-from chargen.web import classify as classify_tab
-from chargen.web import train as train_tab
-from chargen.web.looking import Looker
-from chargen.web.room import Room
-from chargen.web.shelf import CLASSIFIER, GENERATOR, STARTER, Shelf
-from chargen.web.writing import Wish, Writers, seed_for
+from chargen.web.generation import Wish, Writers, seed_for
+from chargen.web.inspector import Looker
+from chargen.web.model_store import CLASSIFIER, GENERATOR, STARTER, Shelf
+from chargen.web.tabs import classify as classify_tab
+from chargen.web.tabs import train as train_tab
+from chargen.web.training_job import Room
 
 
 def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from chargen.web import api, classify, inside, train, write
-from chargen.web.looking import Looker
-from chargen.web.room import Room
-from chargen.web.shelf import Shelf
-from chargen.web.writing import Writers
+from chargen.web import api
+from chargen.web.generation import Writers
+from chargen.web.inspector import Looker
+from chargen.web.model_store import Shelf
+from chargen.web.tabs import classify, train, write
+from chargen.web.tabs import inspect as inside
+from chargen.web.training_job import Room
 
 _HEAD = (
     '<div class="head"><b>chargen<i>_</i></b>'

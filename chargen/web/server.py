@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from chargen.errors import ChargenError
-from chargen.web import look
+from chargen.web import theme as look
 from chargen.web.page import Page
 
 LOCAL = ("localhost", "127.0.0.1", "::1")

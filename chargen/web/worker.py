@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import chargen
-from chargen import files
-from chargen.corpus import prepare
+from chargen.data.corpus import prepare
+from chargen.data.labelled import languages
 from chargen.errors import ChargenError
-from chargen.labelled import languages
-from chargen.language_modeling import baselines
 from chargen.model import LanguageModel
-from chargen.sizing import find_device, plan
-from chargen.training import Step
+from chargen.storage import atomic as files
+from chargen.training.language_modeling import baselines
+from chargen.training.loop import Step
+from chargen.training.planner import find_device, plan
 
 SECONDS = 0.3  # between two lines about nothing but steps
 MOST_CLASSES = 30  # of which a confusion matrix can be looked at

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from chargen.cli import Number, Source, say
-from chargen.cli.classify.shape import line, new, shape_options, train_on
-from chargen.cli.classify.table import describe, read, table_options
-from chargen.cli.watch import watch
+from chargen.cli.classify.data_options import describe, read, table_options
+from chargen.cli.classify.training_options import line, new, shape_options, train_on
+from chargen.cli.main import Number, Source, say
+from chargen.cli.progress_bar import watch
 
 
 class Several(click.ParamType):  # type: ignore[type-arg]

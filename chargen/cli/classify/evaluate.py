@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from chargen.cli import Source, say
-from chargen.cli.classify import load_classifier
-from chargen.cli.classify.scores import measures, table
-from chargen.cli.classify.table import read, table_options
+from chargen.cli.classify.data_options import read, table_options
+from chargen.cli.classify.main import load_classifier
+from chargen.cli.classify.report import measures, table
+from chargen.cli.main import Source, say
 
 
 @click.command(name="eval", short_help="Measure on labelled texts.")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import shown
-from chargen.cli.classify import load_classifier
+from chargen.cli.classify.main import load_classifier
+from chargen.cli.main import shown
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
-    from chargen.text_classifier import TextClassifier
+    from chargen.classifier import TextClassifier
 
 
 @click.command(short_help="Say the class of texts.")

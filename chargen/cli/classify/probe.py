@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from chargen.cli import Number, Source, load_model
-from chargen.cli.classify.table import read, table_options
+from chargen.cli.classify.data_options import read, table_options
+from chargen.cli.main import Number, Source, load_model
 
 
 @click.command(short_help="What the state of a generator knows.")
@@ -41,8 +41,8 @@ def probe(
     With --json: accuracy, macro_f1, largest_class, component (layer, kind, place,
     accuracy, means).
     """
-    from chargen.probe import probe as ask
-    from chargen.text_classifier import encoded
+    from chargen.classifier import encoded
+    from chargen.inspection.probe import probe as ask
 
     texts = read(data, options)
     writer = load_model(model)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import Number, Source, say, was_given
-from chargen.cli.classify.scores import measures, table
-from chargen.cli.classify.shape import line, new, shape_options, train_on
-from chargen.cli.classify.table import describe, read, table_options
-from chargen.cli.watch import clock, watch
+from chargen.cli.classify.data_options import describe, read, table_options
+from chargen.cli.classify.report import measures, table
+from chargen.cli.classify.training_options import line, new, shape_options, train_on
+from chargen.cli.main import Number, Source, say, was_given
+from chargen.cli.progress_bar import clock, watch
 
 if TYPE_CHECKING:
-    from chargen.classification import ClassScore
+    from chargen.training.classification import ClassScore
 
 BUILTIN_MINUTES, MINUTES = 0.6, 5.0
 
@@ -89,7 +89,7 @@ def train(
         budget["minutes"] = MINUTES if data else BUILTIN_MINUTES
     folder = _folder(out, data, overwrite)
 
-    from chargen.files import claimed
+    from chargen.storage.atomic import claimed
 
     with claimed(folder):
         texts = read(data, options)
@@ -136,7 +136,7 @@ def train(
 
 
 def _folder(out: str | None, data: str | None, overwrite: bool) -> Path:
-    from chargen.cli.folders import free_folder
-    from chargen.text import name_of
+    from chargen.cli.output_folder import free_folder
+    from chargen.data.text import name_of
 
     return free_folder(out, name_of([data or "languages"]), overwrite, "")

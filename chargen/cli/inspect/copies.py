@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import Source, model_folder, model_option, say
-from chargen.cli.inspect import colour_option, coloured, open_text
+from chargen.cli.inspect.main import colour_option, coloured, open_text
+from chargen.cli.main import Source, model_folder, model_option, say
 
 if TYPE_CHECKING:
+    from chargen.generator import TextGenerator
     from chargen.inspection.copies import Copies, Report
-    from chargen.text_generator import TextGenerator
 
 SHOWN = 10  # passages
 MOST_SHOWN = 300  # characters of one
@@ -66,8 +66,8 @@ def copies(
         click.echo(json.dumps(record(found), ensure_ascii=False))
         return
     if coloured(color):
-        from chargen.inspection.colouring import terminal
-        from chargen.inspection.described import copied
+        from chargen.rendering.colouring import terminal
+        from chargen.rendering.describe import copied
 
         click.echo(terminal(copied(found)) + "\n", color=True)
     for line in lines(found):
@@ -81,16 +81,16 @@ def find_index(
     writer: TextGenerator | None = None,
 ) -> Copies:
     """The index of the corpus that is meant: the one named, or that of the model."""
+    from chargen.data.text import Text
     from chargen.inspection.copies import Copies
-    from chargen.text import Text
 
     if corpus:
         source = Text.open(corpus, encoding)
         for note in source.notes:
             say(f"note: {note}")
         return Copies.of(source)
-    from chargen.run import corpus_of
-    from chargen.text_generator import TextGenerator
+    from chargen.generator import TextGenerator
+    from chargen.runs.run import corpus_of
 
     folder = model_folder(model)
     return corpus_of(Path(folder), (writer or TextGenerator.load(folder)).record)

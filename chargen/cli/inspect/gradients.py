@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import Number, Source, say
 from chargen.cli.classify.compare import Several
-from chargen.cli.watch import watch
+from chargen.cli.main import Number, Source, say
+from chargen.cli.progress_bar import watch
 
 if TYPE_CHECKING:
-    from chargen.inspection.reach import Reach
-    from chargen.training import Step
+    from chargen.inspection.gradients import Reach
+    from chargen.training.loop import Step
 
 SHOWN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # characters back
 COMPARED = 50  # characters back, at which cells are compared in words
@@ -72,7 +72,7 @@ def gradients(
     With --json: models; each has name, val_bits_per_character, gradient (a number for each distance
     from 1), distances and change.
     """
-    from chargen.text import Text
+    from chargen.data.text import Text
 
     text = Text.open(corpus or ("python-docs",), encoding)
     found: dict[str, tuple[float | None, Reach]] = {}
@@ -81,7 +81,7 @@ def gradients(
     else:
         found = _trained(cells, text, farthest, seed, minutes, hidden, layers)
     if plot:
-        from chargen.inspection import pictures
+        from chargen.rendering import plots as pictures
 
         pictures.reaches(plot, {name: reach for name, (_, reach) in found.items()})
         say(f"written: {plot}")
@@ -104,7 +104,7 @@ def gradients(
 def _given(
     models: tuple[str, ...], text: Any, farthest: int, seed: int
 ) -> dict[str, tuple[float | None, Reach]]:
-    from chargen.text_generator import TextGenerator
+    from chargen.generator import TextGenerator
 
     some = "".join(text.pieces())[:LONGEST]
     found: dict[str, tuple[float | None, Reach]] = {}
@@ -121,10 +121,10 @@ def _given(
 def _trained(
     cells: list[str], text: Any, farthest: int, seed: int, minutes: float, hidden: int, layers: int
 ) -> dict[str, tuple[float | None, Reach]]:
-    from chargen.corpus import prepare
-    from chargen.inspection.reach import reach
+    from chargen.data.corpus import prepare
+    from chargen.generator import TextGenerator
+    from chargen.inspection.gradients import reach
     from chargen.model import LanguageModel, ModelConfig
-    from chargen.text_generator import TextGenerator
 
     corpus = prepare(text)
     say(f"corpus   {corpus.name}: {len(corpus.training):,} characters to learn from")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli import model_option, say
-from chargen.cli.inspect import (
+from chargen.cli.inspect.main import (
     colour_option,
     coloured,
     load_and_adapt,
@@ -16,11 +15,12 @@ from chargen.cli.inspect import (
     text_options,
     write_file,
 )
+from chargen.cli.main import model_option, say
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
+    from chargen.generator import TextGenerator
     from chargen.inspection.states import Layers
-    from chargen.text_generator import TextGenerator
 
 LONGEST = 50_000  # characters of a text that are looked at
 LONGEST_SHOWN = 5_000  # of which all states are written down
@@ -77,10 +77,11 @@ def states(
     (character by component) for cell, hidden and every gate; components. With a longer text,
     components alone.
     """
-    from chargen.decoding import Clamp
-    from chargen.inspection import colouring, pictures
+    from chargen.generation.decoder import Clamp
     from chargen.inspection.components import FEWEST
     from chargen.inspection.states import named, names
+    from chargen.rendering import colouring
+    from chargen.rendering import plots as pictures
 
     whole = open_text(file, text, encoding)
     if not whole:
@@ -151,7 +152,7 @@ def _table(pieces: list[str], layers: Layers, only: int | None) -> None:
     """All of a short text: the size of the states, and how far open the gates are on average."""
     import numpy as np
 
-    from chargen.inspection.colouring import named
+    from chargen.rendering.colouring import named
 
     for number, layer in enumerate(layers, start=1):
         if only in (None, number):

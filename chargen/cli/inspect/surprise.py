@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli import model_option
-from chargen.cli.inspect import (
+from chargen.cli.inspect.main import (
     colour_option,
     coloured,
     load_and_adapt,
@@ -16,6 +15,7 @@ from chargen.cli.inspect import (
     text_options,
     write_file,
 )
+from chargen.cli.main import model_option
 
 if TYPE_CHECKING:
     from chargen.inspection.surprise import Surprise
@@ -57,7 +57,8 @@ def surprise(
     With --json: bits_per_character, characters; each has text, bits (null where no context precedes
     it) and expected, a list of text and probability.
     """
-    from chargen.inspection import colouring, described
+    from chargen.rendering import colouring
+    from chargen.rendering import describe as described
 
     writer, text = load_and_adapt(model, open_text(file, text, encoding), unknown)
     found = writer.surprise(text)

@@ -1,0 +1,191 @@
+"""Learning to predict the next id: truncated back-propagation through time over parallel lanes.
+
+    for step in train(model, corpus, TrainConfig(minutes=3)):
+        ...
+
+The state goes from window to window, the gradient does not (Williams and Peng 1990).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from chargen.data.corpus import Corpus, Lanes
+from chargen.evaluation.baselines import ngram_bits, xz_bits
+from chargen.evaluation.language import Score, best_confidence, evaluate
+from chargen.model import LanguageModel, Noise, State
+from chargen.training import loop as training
+from chargen.training.config import TrainConfig
+from chargen.training.cuda_graph import GraphedStep, Window, possible
+from chargen.training.distributed import ALONE, Ranks
+from chargen.training.loop import Step
+from chargen.training.state import Progress
+from chargen.training.task import Read
+
+FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
+TRUST = 0.7  # share of a teacher in what is learned, the rest is the text's
+TAUGHT_DROPOUT = 0.2  # of the model's; who is taught learns less by heart
+TAUGHT_PASSES = 1.25  # times as many as without a teacher are good
+QUICK_IDS = 1 << 15  # scored at each evaluation on the way
+BASELINE_IDS = 1 << 17  # by which simpler models are measured
+PASSES = 4.5  # over a million ids, of a model with three parameters for each or more
+FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
+
+
+def train(
+    model: LanguageModel,
+    corpus: Corpus,
+    config: TrainConfig,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
+) -> Iterator[Step]:
+    """Learns a corpus; see `training.train`.
+
+    Of several generations, each begins with fresh weights and learns from the text and from what the
+    one before it, at its best, expects of the text (Furlanello et al. 2018, born-again networks). Who
+    hears how likely each symbol was learns sooner, and less by heart, than who sees only the one that
+    came.
+    """
+    task = LanguageTask(corpus, config, ranks)
+    device = model.head.weight.device
+    now = progress or Progress.begin(model, config, ranks=ranks)
+
+    def stepper() -> GraphedStep | None:
+        return GraphedStep(model, task, config.precision) if possible(device, ranks) else None
+
+    while now.generation + 1 < config.generations:
+        task.listen(model, now.teacher)
+        yield from training.learn(model, task, config, now, ranks, stepper())
+        training.ripen(model, task, now)
+        teacher = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        fresh = LanguageModel.new(model.config, config.seed + now.generation + 1)
+        model.load_state_dict(fresh.state_dict())
+        now.begin_generation(Progress.begin(model, config, ranks=ranks), teacher)
+        remark = (
+            f"after {now.seconds:,.0f} s a new network begins: it learns from the text and from the "
+            "one before"
+        )
+        yield training.record(task, config, now, 0.0, math.nan, remark=remark)
+    task.listen(model, now.teacher)
+    yield from training.train(model, task, config, now, ranks, stepper())
+
+
+class LanguageTask:
+    """A corpus as something to learn; see `task.Task`."""
+
+    turns = True
+
+    def __init__(self, corpus: Corpus, config: TrainConfig, ranks: Ranks = ALONE) -> None:
+        self._corpus, self._ranks = corpus, ranks
+        self._mine = ranks.lanes(config.batch)
+        self._teacher: LanguageModel | None = None
+        self._lanes = Lanes(corpus, config.batch, config.window, config.seed)
+        self._batch = config.batch
+        measured = corpus.training[:QUICK_IDS]
+        self.characters_per_id = corpus.tokenizer.measure(measured)[0] / len(measured)
+        self.ids_per_step = float(config.batch * config.window)
+        self.steps_per_epoch = -(-self._lanes.epoch_length // config.window)
+        self.blind = math.log(len(corpus.tokenizer))
+        kept_apart = len(corpus.validation) if len(corpus.validation) > 1 else 0
+        self.quick_ids = min(kept_apart, QUICK_IDS)
+        self.final_ids = kept_apart if config.minutes else min(kept_apart, FINAL_IDS)
+
+    def listen(self, model: LanguageModel, teacher: dict[str, Tensor]) -> None:
+        """From now on learns as well from a network of these weights, in the shape of this model."""
+        self._teacher = None
+        if teacher:
+            # Anew, not a copy: on a GPU its weights lie in one piece then, as cuDNN wants them.
+            self._teacher = LanguageModel.new(model.config, 0).to(model.head.weight.device)
+            self._teacher.load_state_dict(teacher)
+
+    def loss(self, model: LanguageModel, now: Progress) -> Read:
+        """The mean surprise at the next window of all lanes, in nats per id."""
+        window = self.window(now.position, model.head.weight.device)
+        state = now.state
+        if window.fresh:
+            state = [tuple(map(torch.zeros_like, layer)) for layer in state]
+        loss, after = self.loss_of(model, window, state, now.rng)
+        return Read(loss, after, window.position, window.ids)
+
+    def window(self, position: int, device: torch.device) -> Window:
+        """What is read at a place in the data; where to, the device need not say at once."""
+        inputs, targets, fresh = self._lanes.read(position)
+        x, y = (torch.from_numpy(ids[:, self._mine]) for ids in (inputs, targets))
+        if device.type == "cuda":
+            x, y = (ids.contiguous().pin_memory().to(device, non_blocking=True) for ids in (x, y))
+        return Window(x.to(device), y.to(device), fresh, len(inputs), inputs.size)
+
+    def loss_of(
+        self, model: LanguageModel, window: Window, state: State, rng: torch.Generator
+    ) -> tuple[Tensor, State]:
+        """The mean surprise at a window and the state after it; nothing but arithmetic."""
+        share = TAUGHT_DROPOUT if self._teacher else 1.0
+        noise = Noise(rng, self._mine, self._batch, share)
+        if not window.fresh:
+            state = _forget(state, noise)
+        depth = model.config.num_layers
+        own, of_teacher = state[:depth], state[depth:]
+        logits, after = model(window.inputs, own, dropout=noise)  # (T, B, V)
+        logits = logits.flatten(0, 1).float()
+        nats = F.cross_entropy(logits, window.targets.flatten())
+        if self._teacher is None:
+            return nats, after
+        with torch.no_grad():
+            expected, heard = self._teacher(window.inputs, of_teacher)
+            likely = expected.flatten(0, 1).float().softmax(-1)
+        return nats.lerp(F.cross_entropy(logits, likely), TRUST), after + heard
+
+    def score(self, model: LanguageModel, ids: int) -> Score:
+        """On about so many ids of the validation part."""
+        corpus = self._corpus
+        return evaluate(model, corpus.validation, corpus.tokenizer, quick=ids, sharpen=True)
+
+    def enough(self, model: LanguageModel) -> float:
+        """Passes over the text, before it is only learned by heart."""
+        return enough(model.config.parameters, len(self._corpus.training), bool(self._teacher))
+
+    def settle(self, model: LanguageModel, ids: int) -> None:
+        """Makes the model as sure as the validation part, of which it reads so many ids, proves right.
+
+        Who has read a text several times is surer of it than of another one.
+        """
+        validation = self._corpus.validation
+        model.sharpen(self._ranks.shared(lambda: best_confidence(model, validation, ids)))
+
+
+def enough(parameters: int, ids: int, taught: bool = False) -> float:
+    """How often a text is to be read: more often the shorter it is, and the smaller the model.
+
+    Measured with 30,000 to 1,000,000 characters and 0.3 to 6 parameters for each of them
+    (`benchmarks/LOG.md`): a schedule that ends there is better than a longer one, but for a model that
+    has a teacher.
+    """
+    more = TAUGHT_PASSES if taught else 1.0
+    return more * PASSES * math.sqrt(math.sqrt(1e6 / ids) * max(1.0, 3 * ids / parameters))
+
+
+def _forget(state: State, noise: Noise) -> State:
+    """Empties the state of a lane now and then, so that the model learns to begin, too."""
+    h = state[0][0][0]  # (B, H)
+    kept = (noise.mask(h[:, :1], 1 - FORGET) > 0).to(h)  # (B, 1)
+    return [tuple(tensor * kept for tensor in layer) for layer in state]
+
+
+def baselines(corpus: Corpus) -> dict[str, float]:
+    """What a model has to be better than, in bits per character of the validation part."""
+    ids = corpus.validation[:BASELINE_IDS]
+    if len(ids) < 2:
+        return {}
+    characters, _ = corpus.tokenizer.measure(ids[1:])
+    vocab_size = len(corpus.tokenizer)
+    bits = {
+        f"{name} model": ngram_bits(corpus.training, ids, vocab_size, order)
+        for name, order in (("unigram", 1), ("5-gram", 5))
+    }
+    bits["xz"] = xz_bits(corpus.tokenizer.decode(ids))
+    return {name: value / characters for name, value in bits.items()}

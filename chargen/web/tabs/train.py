@@ -1,0 +1,284 @@
+"""The tab to train in: a text, what is in it, and a training to look at."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+import chargen
+from chargen.data.text import BUILTIN
+from chargen.errors import ChargenError
+from chargen.web import html as drawing
+from chargen.web.model_store import GENERATOR, Shelf
+from chargen.web.training_job import MOST_MINUTES, Room, View
+
+LONGEST_TEXT = 20_000_000  # characters
+FEWEST = 200  # characters; from fewer there is nothing to learn
+_PASTE, _UPLOAD, _MANUAL = "Paste a text", "Upload a file", "Python's manual"
+_KINDS = {"One text": None, "Each line is one": "line", "Empty lines between them": "blank-line"}
+
+
+def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: Shelf) -> None:
+    """Puts the tab together; `menu` is where a trained model can be chosen for writing."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=300):
+            source = gr.Radio(
+                [_PASTE, _UPLOAD, _MANUAL],
+                value=_PASTE,
+                label="What to learn from",
+                info="Anything that is text: verse, names, code, letters, in any language.",
+                elem_id="source",
+            )
+            pasted = gr.Textbox(
+                label="Text",
+                info="The more the better: from 100,000 characters on it gets good.",
+                lines=8,
+                max_lines=12,
+                elem_id="pasted",
+                elem_classes="mono",
+            )
+            upload = gr.File(
+                label="A text file, UTF-8, at most 20 MB",
+                file_types=["text"],
+                type="filepath",
+                visible=False,
+                elem_id="upload",
+            )
+            found = gr.HTML(elem_id="found")
+            split = gr.Radio(
+                list(_KINDS),
+                value="One text",
+                label="How it is made",
+                info="A list of names or poems is learned with where each of them ends.",
+            )
+            with gr.Row():
+                name = gr.Textbox(
+                    label="Name",
+                    info="What the model will be called.",
+                    value="my text",
+                    max_length=60,
+                    elem_id="name",
+                )
+                minutes = gr.Number(
+                    value=2,
+                    minimum=0.05,
+                    maximum=MOST_MINUTES,
+                    label="Minutes",
+                    info="A short text takes less.",
+                    elem_id="minutes",
+                )
+            start = gr.Button("Train", variant="primary", elem_id="train", elem_classes="does")
+        with gr.Column(scale=7, min_width=320):
+            told = gr.HTML(elem_id="status")
+            figure = gr.HTML(elem_id="curve")
+            sample = gr.HTML(elem_id="sample")
+            with gr.Row(elem_classes="buttons"):
+                stop = gr.Button(
+                    "Stop and keep the best",
+                    variant="stop",
+                    visible=False,
+                    elem_id="stop-training",
+                )
+                use = gr.Button("Write with it", variant="primary", visible=False, elem_id="use")
+    clock = gr.Timer(1.0, active=room.view().busy)
+
+    def switch(kind: str) -> list[Any]:
+        return [
+            gr.update(visible=kind == _PASTE),
+            gr.update(visible=kind == _UPLOAD),
+            gr.update(value={_MANUAL: BUILTIN}.get(kind, "my text")),
+        ]
+
+    def look(kind: str, text: str, path: str | None) -> Any:
+        if kind == _MANUAL:
+            return drawing.note("The help texts that every Python carries: half a million letters.")
+        try:
+            text = _text(kind, text, path)
+        except ChargenError as error:
+            return drawing.note(str(error), bad=True)
+        return describe(text) if text else ""
+
+    def called(path: str | None) -> Any:
+        return gr.update(value=safe_name(path)) if path else gr.update()
+
+    def begin(kind: str, text: str, path: str | None, made: str, wanted: str, length: float) -> Any:
+        try:
+            learned = None if kind == _MANUAL else _text(kind, text, path)
+            begin_training(room, learned, room.free_name(wanted), length, _KINDS[made])
+        except ChargenError as error:
+            return [drawing.note(str(error), bad=True), *draw()[1:]]
+        return draw()
+
+    def draw() -> list[Any]:
+        view = room.view()
+        if view.kind != "generator" and view.state != "idle":
+            where = f"“{view.name}” is being trained in the tab Classify." if view.busy else ""
+            return [drawing.note(where), "", "", *_buttons(View())]
+        return [_status(view), _figure(view), _sample(view), *_buttons(view)]
+
+    def _buttons(view: View) -> list[Any]:
+        written = view.state in ("finished", "stopped") and view.step > 0
+        return [
+            gr.update(visible=view.busy),
+            gr.update(visible=written),
+            gr.update(interactive=not room.view().busy),
+            gr.Timer(active=room.view().busy),
+        ]
+
+    def halt() -> list[Any]:
+        room.stop()
+        return draw()
+
+    def write_with() -> list[Any]:
+        names = shelf.names(GENERATOR)
+        return [gr.update(choices=names, value=room.view().name), gr.update(selected="write")]
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    shown = [told, figure, sample, stop, use, start, clock]
+    source.change(switch, source, [pasted, upload, name], **quiet).then(
+        look, [source, pasted, upload], found, **quiet
+    )
+    pasted.change(look, [source, pasted, upload], found, trigger_mode="always_last", **quiet)
+    upload.change(look, [source, pasted, upload], found, **quiet).then(called, upload, name, **quiet)
+    start.click(begin, [source, pasted, upload, split, name, minutes], shown, **quiet)
+    stop.click(halt, None, shown, **quiet)
+    use.click(write_with, None, [menu, tabs], **quiet)
+    clock.tick(draw, None, shown, concurrency_limit=4, **quiet)
+    page.load(draw, None, shown, **quiet)
+
+
+def begin_training(
+    room: Room, text: str | None, name: str, minutes: float, split_on: str | None
+) -> None:
+    """Begins to learn a text, or Python's manual where there is none; raises ChargenError."""
+    if text is not None:
+        if len(text) > LONGEST_TEXT:
+            raise ChargenError(
+                f"the text has {len(text):,} characters; in the page at most {LONGEST_TEXT:,} are "
+                "learned: take `chargen train` in a terminal"
+            )
+        if len(text.strip()) < FEWEST:
+            raise ChargenError(
+                f"the text has {len(text.strip()):,} characters; from fewer than {FEWEST} there is "
+                "nothing to learn"
+            )
+    room.begin(
+        "generator",
+        name,
+        text,
+        minutes,
+        builtin=BUILTIN,
+        split_on=split_on,
+        tokenizer="char",
+    )
+
+
+def describe(text: str) -> str:
+    """What is in a text, and what looks wrong with it."""
+    counts = Counter(text)
+    letters = sum(count for character, count in counts.items() if character.isalpha())
+    often = " ".join(drawing.named(c) for c, _ in counts.most_common(12))
+    pairs = [
+        ("characters", f"{len(text):,}"),
+        ("lines", f"{text.count(chr(10)) + 1:,}"),
+        ("different characters", f"{len(counts):,}"),
+        ("the most frequent", often),
+    ]
+    warnings = []
+    if len(text.strip()) < FEWEST:
+        warnings.append("Too short: there is nothing to learn from so little.")
+    elif len(text) < 20_000:
+        warnings.append("Short: the model will soon know it by heart. 100,000 characters are better.")
+    if counts["\ufffd"]:
+        warnings.append(
+            f"{counts[chr(0xFFFD)]:,} characters were lost when this was read (they stand as \ufffd): "
+            "it may have been saved in another encoding than UTF-8."
+        )
+    if letters < len(text) / 4:
+        warnings.append("Few letters: this looks like data rather than language.")
+    if len(counts) > 3000:
+        warnings.append("Very many different characters: rare ones are learned badly.")
+    control = sum(counts[c] for c in counts if unicodedata.category(c) == "Cc" and c not in "\n\t")
+    if control:
+        warnings.append(f"{control:,} control characters: this may not be text.")
+    return drawing.facts(pairs) + "".join(drawing.note(w, bad=True) for w in warnings)
+
+
+def _text(kind: str, pasted: str, path: str | None) -> str:
+    """The text that was pasted or uploaded, read by the same rules as everywhere."""
+    if kind == _PASTE:
+        if len(pasted) > LONGEST_TEXT:
+            raise ChargenError(f"the text has {len(pasted):,} characters; at most {LONGEST_TEXT:,}")
+        return pasted.replace("\r\n", "\n").replace("\r", "\n")
+    if path is None:
+        return ""
+    source = chargen.Text.open([path])
+    if source.size > LONGEST_TEXT:
+        raise ChargenError(f"the file has {source.size / 1e6:,.1f} MB; at most 20 MB are read here")
+    try:
+        return "".join(source.pieces())
+    except ChargenError as error:
+        raise ChargenError(str(error).replace(path, Path(path).name)) from error
+
+
+def safe_name(path: str) -> str:
+    """A name for a model, after the file that it learns from."""
+    kept = [c if (c.isascii() and c.isalnum()) or c in "_-. " else "-" for c in Path(path).stem]
+    return "".join(kept).strip("-. ")[:50] or "my text"
+
+
+def _status(view: View) -> str:
+    if view.state == "idle":
+        return drawing.note("Nothing is being trained. What happens will be drawn here.")
+    heads = {
+        "preparing": f"Reading the text and measuring this computer, for “{view.name}” …",
+        "finished": f"“{view.name}” has learned.",
+    }
+    pairs = [("characters per second", f"{view.speed:,.0f}")]
+    if view.scores:
+        pairs.append(("bits per character", f"{min(s for _, s in view.scores):.3f}"))
+    parts = [status(view, heads, pairs)]
+    if view.state == "stopped":
+        parts.append(drawing.note(f"Go on in a terminal: chargen train --resume -o {view.place}"))
+    return "".join(parts)
+
+
+def status(view: View, heads: dict[str, str], pairs: list[tuple[str, str]]) -> str:
+    """What a training is doing: a sentence for its state, its figures, how far it is, what it said."""
+    common = {
+        "training": f"“{view.name}” is learning.",
+        "stopped": f"“{view.name}” was stopped; the best so far is kept.",
+        "failed": f"“{view.name}” could not be trained: {view.message}",
+    }
+    parts = [drawing.note((common | heads)[view.state], bad=view.state == "failed")]
+    if view.step:
+        times = [("time", clock_of(view.seconds))]
+        if view.busy:
+            times.append(("left", clock_of(view.left)))
+        parts.append(drawing.facts([("step", f"{view.step:,}"), *times, *pairs]))
+        parts.append(drawing.progress(view.progress))
+    if view.model:
+        parts.append(drawing.note(view.model))
+    return "".join([*parts, *map(drawing.note, view.notes[-3:])])
+
+
+def _figure(view: View) -> str:
+    if len(view.losses) < 2:
+        return ""
+    names = ("training", "held-out text")
+    return drawing.curve(view.losses, view.scores, view.baselines, "bits per character", names)
+
+
+def _sample(view: View) -> str:
+    if not view.sample:
+        return ""
+    return drawing.note("What it writes now:") + drawing.sheet("", view.sample, small=True)
+
+
+def clock_of(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02}"
