@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks import report
-from chargen.data.corpus import cached
+from chargen.data.cache import cached
 from chargen.data.text import Text
 from chargen.inspection.copies import Copies
 

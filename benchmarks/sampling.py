@@ -24,7 +24,8 @@ from torch import nn
 from benchmarks import report, seconds
 from chargen import Sampler, Text, TextGenerator
 from chargen.data.corpus import prepare
-from chargen.generation.decoder import Decoder, draw
+from chargen.generation.decoder import Decoder
+from chargen.generation.draw import draw
 from chargen.model import LanguageModel, ModelConfig
 
 VOCABULARY = 65

@@ -22,7 +22,7 @@ from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import train
-from chargen.training.planner import flops_per_id
+from chargen.training.speed import flops_per_id
 
 GEMM = 2048
 

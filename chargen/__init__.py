@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from chargen.data.labelled import Labelled as Labelled
     from chargen.data.text import Text as Text
     from chargen.errors import ChargenError as ChargenError
-    from chargen.generation.decoder import Clamp as Clamp
+    from chargen.generation.constraints import Clamp as Clamp
     from chargen.generation.sampler import Sampler as Sampler
     from chargen.generator import TextGenerator as TextGenerator
     from chargen.inspection.copies import Copies as Copies

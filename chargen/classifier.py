@@ -11,28 +11,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from chargen.data.batches import MAX_LENGTH, PRACTISED, Habits, Texts, _encode, encoded
 from chargen.data.labelled import Labelled
+from chargen.device import precision_for
 from chargen.errors import ChargenError
+from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.generator import TextGenerator
 from chargen.model import Classifier, ClassifierConfig, ModelConfig
 from chargen.storage import checkpoint
-from chargen.tokenizers.base import Ids, Tokenizer, build_tokenizer
-from chargen.training.classification import (
-    PRACTISED,
-    ClassificationTask,
-    ClassScore,
-    Habits,
-    Texts,
-    evaluate,
-)
-from chargen.training.config import TrainConfig, precision_for
+from chargen.tokenizers.base import Ids, Tokenizer
+from chargen.tokenizers.build import build_tokenizer
+from chargen.training.classification import ClassificationTask
+from chargen.training.config import TrainConfig
 from chargen.training.loop import Step, train
-from chargen.training.planner import length_to_read, measured_flops
+from chargen.training.planner import length_to_read
+from chargen.training.speed import measured_flops
 from chargen.training.state import Progress
 
 BATCH = 16  # texts
 LEARNING_RATE = 4e-3
-MAX_LENGTH = 1000  # ids of a text that are read
 
 
 class TextClassifier:
@@ -266,25 +263,6 @@ class TextClassifier:
 
     def _encode(self, text: str) -> Ids:
         return _encode(text, self.tokenizer, self.record["max_length"])
-
-
-def encoded(
-    data: Labelled, tokenizer: Tokenizer, classes: list[str], longest: int = MAX_LENGTH
-) -> Texts:
-    """Texts as ids, each behind the beginning of a document, as far as they are read."""
-    places = {name: place for place, name in enumerate(classes)}
-    labels = [places.get(label, -1) for label in data.labels]
-    return Texts.of([_encode(text, tokenizer, longest) for text in data.texts], labels)
-
-
-def _encode(text: str, tokenizer: Tokenizer, longest: int) -> Ids:
-    # No piece is longer than sixteen characters: the rest of a long text need not be looked at.
-    text = text[: 16 * longest].replace("\r\n", "\n").replace("\r", "\n")
-    try:
-        ids = tokenizer.encode(text)
-    except ChargenError:
-        ids = tokenizer.encode(tokenizer.adapt(text, skip=True)[0])
-    return np.concatenate([np.array(tokenizer.start(), tokenizer.dtype), ids])[:longest]
 
 
 def _scores(step: Step) -> dict[str, Any]:

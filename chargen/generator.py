@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from chargen.data import corpus
-from chargen.data.corpus import Corpus
+from chargen.data.cache import encode
+from chargen.data.corpus import Corpus, split
 from chargen.data.text import Text
+from chargen.device import find_device
 from chargen.evaluation.language import Score, evaluate
 from chargen.generation.decoder import Decoder
 from chargen.generation.prefix import Mark
@@ -23,12 +24,13 @@ from chargen.inspection import gradients as reach
 from chargen.inspection.surprise import Surprise, surprise
 from chargen.model import LanguageModel, ModelConfig
 from chargen.storage import checkpoint
-from chargen.tokenizers.base import Ids, Tokenizer, build_tokenizer
+from chargen.tokenizers.base import Ids, Tokenizer
+from chargen.tokenizers.build import build_tokenizer
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.language_modeling import train
 from chargen.training.loop import Step
-from chargen.training.planner import find_device, shrink, suited_rate
+from chargen.training.planner import shrink, suited_rate
 from chargen.training.state import Progress
 
 STARTER = Path(__file__).parent / "starter"
@@ -95,7 +97,7 @@ class TextGenerator:
         """A text as this generator reads it, in memory, its last part kept apart to measure by."""
         source = Text.from_string(text) if isinstance(text, str) else text
         ids = self._ids(source)
-        return corpus.split(ids, self.tokenizer, source, self._split_on, val_fraction)
+        return split(ids, self.tokenizer, source, self._split_on, val_fraction)
 
     def train(
         self,
@@ -217,7 +219,7 @@ class TextGenerator:
 
     def _ids(self, text: Text) -> Ids:
         """A whole text in memory, each document closed by the end symbol."""
-        parts = list(corpus.encode(text, self.tokenizer, self._split_on))
+        parts = list(encode(text, self.tokenizer, self._split_on))
         return np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
 
     @property

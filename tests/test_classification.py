@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from chargen import ChargenError
+from chargen.data.batches import Habits, Texts
+from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
-from chargen.training.classification import ClassificationTask, ClassScore, Habits, Texts, evaluate
+from chargen.training.classification import ClassificationTask
 from chargen.training.config import TrainConfig
 from chargen.training.loop import train
 from chargen.training.state import Progress

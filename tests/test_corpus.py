@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from chargen import ChargenError, Text
-from chargen.data.corpus import Lanes, cache_folder, encode, prepare, split, tokenize
+from chargen.data.cache import cache_folder, encode, tokenize
+from chargen.data.corpus import Lanes, prepare, split
 
 
 def corpus_of(text, **options):
@@ -111,7 +112,7 @@ def test_a_text_of_one_letter_is_a_corpus():
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe", "unigram"])
 def test_the_second_time_a_text_is_found_in_the_cache(kind, verse, monkeypatch):
     first = corpus_of(verse, kind=kind, vocab_size=320)
-    monkeypatch.setattr("chargen.data.corpus.build_tokenizer", None)  # would fail if called
+    monkeypatch.setattr("chargen.data.cache.build_tokenizer", None)  # would fail if called
     second = corpus_of(verse, kind=kind, vocab_size=320)
     assert np.array_equal(first.training, second.training)
     assert np.array_equal(first.validation, second.validation)

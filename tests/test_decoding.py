@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from chargen import ChargenError, Sampler, TextGenerator
-from chargen.generation.decoder import Clamp, Decoder, Writing, draw
+from chargen.generation.constraints import Clamp
+from chargen.generation.decoder import Decoder
+from chargen.generation.draw import draw
+from chargen.generation.text_stream import Writing
 from chargen.generator import STARTER
 from chargen.model import CELLS, LanguageModel, ModelConfig
-from chargen.tokenizers.base import KINDS, ByteTokenizer, CharTokenizer, build_tokenizer
+from chargen.tokenizers.build import KINDS, ByteTokenizer, build_tokenizer
+from chargen.tokenizers.characters import CharTokenizer
 
 SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
 

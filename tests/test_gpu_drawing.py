@@ -8,7 +8,8 @@ import torch
 
 from chargen import Sampler, TextGenerator
 from chargen.generation.cuda import draw_on_gpu
-from chargen.generation.decoder import Decoder, draw_on
+from chargen.generation.decoder import Decoder
+from chargen.generation.draw import draw_on
 from chargen.model import CELLS, LanguageModel, ModelConfig
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -42,19 +42,3 @@ def test_every_command_is_shown():
     context = click.Context(main)
     for name in main.list_commands(context):
         assert f"### chargen {name}" in README
-
-
-def test_the_file_map_is_complete_and_in_the_words_of_the_files():
-    rows = dict(re.findall(r"^\| `([\w/.]+)` \| (.*) \|$", README, re.M))
-    shown = {path.relative_to(ROOT / "chargen") for path in (ROOT / "chargen").rglob("*.py")}
-    groups = ("cli", "inspection", "rendering", "web")
-    files = {p.as_posix() for p in shown if p.parts[0] not in groups and not p.name.startswith("_")}
-    assert set(rows) == {*files, "generation/copy_limit.py", *(f"{group}/" for group in groups)} - {
-        "starter/"
-    }
-    for name, sentence in rows.items():
-        if name.endswith("/"):
-            continue
-        text = (ROOT / "chargen" / name).read_text(encoding="utf-8")
-        docstring = " ".join(text.split('"""')[1].split("\n\n")[0].split())
-        assert docstring.startswith(sentence.replace("é", "é")), name

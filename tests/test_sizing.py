@@ -6,25 +6,24 @@ import torch
 
 from chargen import ChargenError, Text, TextGenerator
 from chargen.data.corpus import prepare
+from chargen.device import find_device
 from chargen.model import LanguageModel, ModelConfig
+from chargen.training.budget import enough
 from chargen.training.config import TrainConfig
-from chargen.training.language_modeling import enough
 from chargen.training.planner import (
     COPIES,
     PASSES,
     SQUARES,
     choose_width,
     dropout_for,
-    find_device,
-    flops_per_id,
     ids_read,
     length_to_read,
-    measured_flops,
     plan,
     rate_for,
     shrink,
     suited_rate,
 )
+from chargen.training.speed import flops_per_id, measured_flops
 from chargen.training.state import Progress
 
 MODEL = ModelConfig(vocab_size=65)

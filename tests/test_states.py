@@ -11,9 +11,10 @@ from chargen import ChargenError, Clamp, TextGenerator
 from chargen.inspection.components import components, described
 from chargen.inspection.gradients import reach
 from chargen.inspection.properties import properties
-from chargen.inspection.states import SPAN, named, names, states
+from chargen.inspection.states import SPAN, names, states
 from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig
 from chargen.rendering import plots as pictures
+from chargen.rendering.describe import named
 
 
 def sigmoid(x):

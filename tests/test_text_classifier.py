@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chargen import ChargenError, Labelled, TextClassifier, TextGenerator
-from chargen.classifier import encoded
+from chargen.data.batches import encoded
 from chargen.inspection.probe import final_states, probe
 
 QUICK = ["--steps", 3, "--hidden", 8]

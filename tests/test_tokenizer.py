@@ -6,14 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargen import ChargenError
-from chargen.tokenizers.base import (
-    KINDS,
-    ByteTokenizer,
-    CharTokenizer,
-    PieceTokenizer,
-    build_tokenizer,
-    load_tokenizer,
-)
+from chargen.tokenizers.build import KINDS, ByteTokenizer, build_tokenizer, load_tokenizer
+from chargen.tokenizers.characters import CharTokenizer
+from chargen.tokenizers.pieces import PieceTokenizer
 
 UGLY = [
     "",

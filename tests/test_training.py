@@ -11,11 +11,13 @@ from torch.nn import functional as F
 
 from chargen import ChargenError, Text
 from chargen.data.corpus import prepare
+from chargen.device import multiplies_bf16, precision_for
 from chargen.evaluation.language import best_confidence, evaluate
 from chargen.model import ClassifierConfig, LanguageModel, ModelConfig, Noise
 from chargen.training import language_modeling
-from chargen.training.config import TrainConfig, multiplies_bf16, precision_for
-from chargen.training.language_modeling import LanguageTask, enough, train
+from chargen.training.budget import enough
+from chargen.training.config import TrainConfig
+from chargen.training.language_modeling import LanguageTask, train
 from chargen.training.state import Progress
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from chargen.cli.main import say
 from chargen.cli.signals import asked_to_stop
+from chargen.cli.terminal import say
 
 
 class Login(click.ParamType):  # type: ignore[type-arg]

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from chargen.cli.main import Source, load_model, model_option
+from chargen.cli.models import load_model
+from chargen.cli.options import Source, model_option
 
 
 @click.command(name="eval", short_help="Bits per character of a text under a model.")

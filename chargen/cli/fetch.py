@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from chargen.cli.main import say
+from chargen.cli.terminal import say
 
 NAMES = ("tiny-shakespeare", "ag-news")
 

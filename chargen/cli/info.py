@@ -6,7 +6,8 @@ import json
 
 import click
 
-from chargen.cli.main import load_model, model_option
+from chargen.cli.models import load_model
+from chargen.cli.options import model_option
 
 
 @click.command(short_help="What a model is, and how it was trained.")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from chargen.cli.main import say
+from chargen.cli.terminal import say
 from chargen.errors import ChargenError
 from chargen.storage.atomic import MANIFEST
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from chargen.cli.main import say
 from chargen.cli.signals import asked_to_stop
+from chargen.cli.terminal import say
 from chargen.training.distributed import ALONE, Ranks
 
 if TYPE_CHECKING:

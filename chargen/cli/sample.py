@@ -14,19 +14,12 @@ import click
 
 from chargen.cli.inspect import copies
 from chargen.cli.inspect.copies import find_index
-from chargen.cli.main import (
-    Number,
-    Source,
-    load_model,
-    model_folder,
-    model_option,
-    read_text,
-    say,
-    shown,
-)
+from chargen.cli.models import load_model, model_folder
+from chargen.cli.options import Number, Source, model_option
+from chargen.cli.terminal import read_text, say, shown
 
 if TYPE_CHECKING:
-    from chargen.generation.decoder import Clamp
+    from chargen.generation.constraints import Clamp
     from chargen.generation.prefix import Mark
 
 
@@ -36,7 +29,7 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
     name = "clamp"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        from chargen.generation.decoder import Clamp
+        from chargen.generation.constraints import Clamp
 
         if isinstance(value, Clamp):
             return value

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.main import Number, Source, say, shown, was_given
+from chargen.cli.options import Number, Source, was_given
 from chargen.cli.output_folder import folder_of, refuse_other_files
 from chargen.cli.progress_bar import clock, watch
+from chargen.cli.terminal import say, shown
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
@@ -169,8 +170,8 @@ def _train(
     device: str,
     options: dict[str, Any],
 ) -> None:
+    from chargen.device import find_device
     from chargen.runs.run import Run
-    from chargen.training.planner import find_device
 
     place = find_device(device)
     with Run(folder, save_every, ranks) as run:
@@ -212,10 +213,10 @@ def _begin(
     run: Run, sources: Sequence[str], budget: dict[str, Any], device: Any, options: dict[str, Any]
 ) -> _Training:
     from chargen.data.text import Text
+    from chargen.evaluation.baselines import baselines
     from chargen.generator import TextGenerator
     from chargen.model import LanguageModel
     from chargen.training.config import TrainConfig
-    from chargen.training.language_modeling import baselines
     from chargen.training.planner import plan
 
     if not sources:
@@ -264,7 +265,7 @@ def _begin(
 
 def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, Any]) -> _Training:
     from chargen.data.text import Text
-    from chargen.training.language_modeling import baselines
+    from chargen.evaluation.baselines import baselines
 
     for fault in saved.faults:
         say(f"note: {fault}; going on from the state before it")
@@ -302,7 +303,8 @@ def _refuse_changes(context: click.Context, saved: Saved, folder: Path) -> None:
 
 
 def _prepare(run: Run, text: Text, options: dict[str, Any]) -> Corpus:
-    from chargen.data.corpus import prepare, tokenize
+    from chargen.data.cache import tokenize
+    from chargen.data.corpus import prepare
 
     for note in text.notes:
         say(f"note: {note}")

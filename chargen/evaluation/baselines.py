@@ -11,6 +11,8 @@ import lzma
 import numpy as np
 import numpy.typing as npt
 
+from chargen.data.corpus import Corpus
+
 Ids = npt.NDArray[np.unsignedinteger]
 
 TRAINING_IDS = 2_000_000  # the n-gram model counts the last so many; more takes longer than it helps
@@ -61,3 +63,21 @@ def _look_up(
     """The values at the wanted keys, 0 where a key is missing; the keys are in order."""
     at = np.searchsorted(keys, wanted).clip(0, len(keys) - 1)
     return np.where(keys[at] == wanted, values[at], 0)
+
+
+BASELINE_IDS = 1 << 17  # by which simpler models are measured
+
+
+def baselines(corpus: Corpus) -> dict[str, float]:
+    """What a model has to be better than, in bits per character of the validation part."""
+    ids = corpus.validation[:BASELINE_IDS]
+    if len(ids) < 2:
+        return {}
+    characters, _ = corpus.tokenizer.measure(ids[1:])
+    vocab_size = len(corpus.tokenizer)
+    bits = {
+        f"{name} model": ngram_bits(corpus.training, ids, vocab_size, order)
+        for name, order in (("unigram", 1), ("5-gram", 5))
+    }
+    bits["xz"] = xz_bits(corpus.tokenizer.decode(ids))
+    return {name: value / characters for name, value in bits.items()}

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from chargen.inspection.copies import Copies
+from typing import Protocol
 
 LONGEST_WORD = 16  # letters that are looked ahead for the end of a word
+
+
+class CorpusIndex(Protocol):
+    """A corpus in which passages can be found; see `inspection.copies.Copies`."""
+
+    @property
+    def symbols(self) -> Mapping[str, bytes]:
+        """The characters of the corpus as bytes that come in their order."""
+
+    def has(self, pattern: bytes) -> bool:
+        """Whether characters, each by its bytes of `symbols`, stand in the corpus side by side."""
+
+    def word_at_end(self, pattern: bytes) -> int:
+        """How long the word is in the corpus that begins with the last character of a pattern."""
 
 
 class Limit:
     """Keeps new text from copying more than so many characters in a row from a corpus."""
 
-    def __init__(self, copies: Copies, most: int) -> None:
+    def __init__(self, copies: CorpusIndex, most: int) -> None:
         self._copies, self._most = copies, most
 
     def follow(self, text: str) -> Follower:
@@ -32,7 +44,7 @@ class Follower:
     find room.
     """
 
-    def __init__(self, copies: Copies, most: int) -> None:
+    def __init__(self, copies: CorpusIndex, most: int) -> None:
         self._copies, self._most = copies, most
         self._width = len(next(iter(copies.symbols.values())))
         self._copied = b""  # the longest end of the text that stands in the corpus

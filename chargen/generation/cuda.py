@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chargen.generation.decoder import NOISE_STEPS, Array, DecodingState
+from chargen.device import Call, captured
+from chargen.generation.decoder import Array, DecodingState
+from chargen.generation.draw import NOISE_STEPS
 from chargen.generation.sampler import Sampler
 from chargen.model import LanguageModel
-from chargen.training.cuda_graph import Call, captured
 
 
 @torch.no_grad()

@@ -9,31 +9,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, Protocol
+from typing import Any
 
 from chargen.errors import ChargenError
+from chargen.generation.constraints import Clamp, Limit, _Veto
 from chargen.generation.cuda import draw_on_gpu
-from chargen.generation.decoder import Array, Clamp, Decoder, DecodingState, Writing, draw_on
+from chargen.generation.decoder import Array, Decoder, DecodingState
+from chargen.generation.draw import draw_on
 from chargen.generation.sampler import Sampler
+from chargen.generation.text_stream import Writing
 from chargen.model import LanguageModel
 from chargen.tokenizers.base import Tokenizer
-
-
-class Follower(Protocol):
-    """What keeps a text from going on in certain ways; see `inspection.limit.Follower`."""
-
-    def refuses(self, more: str) -> bool:
-        """Whether the text must not go on with this."""
-
-    def push(self, more: str) -> None:
-        """The text has gone on."""
-
-
-class Limit(Protocol):
-    """What makes a follower for a text; see `inspection.limit.Limit`."""
-
-    def follow(self, text: str) -> Follower:
-        """For a text that has begun like this."""
 
 
 class Mark:
@@ -187,20 +173,6 @@ class Mark:
             yield [writing.push(token) for writing, token in zip(writings, drawn, strict=True)]
             if all(writing.finished for writing in writings):
                 return
-
-
-class _Veto:
-    """A follower of a text as one of ids, which may be parts of characters."""
-
-    def __init__(self, tokenizer: Tokenizer, follower: Follower) -> None:
-        self._stream, self._follower = tokenizer.stream(), follower
-
-    def refuses(self, token: int) -> bool:
-        more = self._stream.fork().push(token)
-        return bool(more) and self._follower.refuses(more)
-
-    def push(self, token: int) -> None:
-        self._follower.push(self._stream.push(token))
 
 
 def _context(text: str, tokenizer: Tokenizer) -> list[int]:

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.data import corpus
+from chargen.data import cache
 from chargen.data.text import Text
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, writing
 from chargen.generation.copy_limit import LONGEST_WORD, Limit
-from chargen.storage import atomic as files
-from chargen.tokenizers.base import UNKNOWN, CharTokenizer, Ids
+from chargen.tokenizers.base import Ids
+from chargen.tokenizers.characters import UNKNOWN, CharTokenizer
 
 LEAST = 30  # characters from which on a passage counts as copied
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -93,12 +93,12 @@ class Copies:
     def of(cls, text: str | Text) -> Copies:
         """The index of a corpus, made where it is not in the cache yet: seven seconds for 100 MB."""
         source = Text.from_string(text) if isinstance(text, str) else text
-        folder = corpus.tokenize(source)
+        folder = cache.tokenize(source)
         path = folder / "suffixes"
         if not path.exists():
-            ids, _ = corpus.tokenized(folder)
+            ids, _ = cache.tokenized(folder)
             draft = folder / f"suffixes.{os.getpid()}"
-            with files.writing(path):
+            with writing(path):
                 try:
                     _sorted(ids).tofile(draft)
                     draft.replace(path)
@@ -109,12 +109,12 @@ class Copies:
     @classmethod
     def cached(cls, sha256: str, encoding: str = "utf-8") -> Copies | None:
         """The index of a corpus that was made before, even if the corpus is gone since."""
-        folder = corpus.cached(sha256, encoding)
+        folder = cache.cached(sha256, encoding)
         return cls._read(folder) if (folder / "suffixes").exists() else None
 
     @classmethod
     def _read(cls, folder: Path) -> Copies:
-        ids, tokenizer = corpus.tokenized(folder)
+        ids, tokenizer = cache.tokenized(folder)
         assert isinstance(tokenizer, CharTokenizer)
         path = folder / "suffixes"
         wide = path.stat().st_size == 8 * len(ids)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from chargen.data.batches import Texts
+from chargen.evaluation.classes import ClassScore
 from chargen.model import LanguageModel
-from chargen.training.classification import ClassScore, Texts
 
 _BATCH = 128  # texts of the same length
 _DECAY = 1e-3  # of the squared weights of the regression, whose inputs have unit variance

@@ -13,7 +13,7 @@ the fused kernels keep to themselves, follow from that by the formulas of the ce
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from chargen.model import LanguageModel
-from chargen.rendering.colouring import Glyph
 from chargen.tokenizers.base import Ids
 
 SPAN = 1024  # ids read at a time
@@ -35,21 +34,6 @@ names = {
     "gru": ("hidden", "reset", "update", "candidate"),
     "rnn": ("hidden",),
 }
-
-
-def named(pieces: Sequence[str], values: Array, kind: str) -> list[Glyph]:
-    """A text coloured by the values (T,) of one component or gate."""
-    if kind == "cell":
-        strengths = np.tanh(values)  # which is what goes on from it
-    elif kind in ("hidden", "candidate"):
-        strengths = values
-    else:
-        strengths = 2 * values - 1  # a gate: from shut to open
-    largest = max(1e-6, float(np.abs(strengths).max()))
-    return [
-        Glyph(piece, float(strength) / largest, f"{value:+.3f}")
-        for piece, strength, value in zip(pieces, strengths, values, strict=True)
-    ]
 
 
 def states(model: LanguageModel, ids: Ids) -> Layers:

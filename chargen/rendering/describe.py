@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from chargen.inspection.copies import Report
+from chargen.inspection.states import Array
 from chargen.inspection.surprise import Character, Spot, Surprise
 from chargen.rendering.colouring import PICTURES, Glyph, named, safe
 
@@ -89,3 +92,18 @@ def _sign(text: str) -> str:
 def _seen(text: str) -> str:
     """A piece so that it can be seen."""
     return named(text) if text in ("\n", "\t", " ", "") else f"“{text}”"
+
+
+def state_glyphs(pieces: Sequence[str], values: Array, kind: str) -> list[Glyph]:
+    """A text coloured by the values (T,) of one component or gate."""
+    if kind == "cell":
+        strengths = np.tanh(values)  # which is what goes on from it
+    elif kind in ("hidden", "candidate"):
+        strengths = values
+    else:
+        strengths = 2 * values - 1  # a gate: from shut to open
+    largest = max(1e-6, float(np.abs(strengths).max()))
+    return [
+        Glyph(piece, float(strength) / largest, f"{value:+.3f}")
+        for piece, strength, value in zip(pieces, strengths, values, strict=True)
+    ]

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, writing
 from chargen.inspection.gradients import Reach
 from chargen.inspection.states import Array, Layers
 from chargen.rendering.colouring import PICTURES
-from chargen.storage.atomic import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

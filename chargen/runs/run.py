@@ -34,15 +34,16 @@ import torch
 
 from chargen.data.corpus import Corpus
 from chargen.data.text import Text
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
 from chargen.inspection.copies import Copies
 from chargen.runs.state import LINES, Saved, keep_state, load_state, states
-from chargen.storage import atomic as files
-from chargen.storage import checkpoint
+from chargen.storage import atomic, checkpoint
+from chargen.storage.lock import claimed
+from chargen.storage.schema import conform, parse
+from chargen.training.budget import enough
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
-from chargen.training.language_modeling import enough
 from chargen.training.loop import Step
 from chargen.training.state import Progress
 
@@ -74,7 +75,7 @@ class Run:
 
     def __enter__(self) -> Run:
         if self.ranks.first:
-            self._stack.enter_context(files.claimed(self.folder))
+            self._stack.enter_context(claimed(self.folder))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,7 +98,7 @@ class Run:
             return found
         if faults:
             raise ChargenError(f"no state of this training can be gone on from: {'; '.join(faults)}")
-        if (self.folder / files.MANIFEST).exists():
+        if (self.folder / atomic.MANIFEST).exists():
             raise ChargenError(
                 f"{self.folder} holds a model, but not the state of its training (the folder resume "
                 "is not there); train anew with another --out"
@@ -117,9 +118,9 @@ class Run:
         files of the folder would be replaced that are not those of a training.
         """
         if self.ranks.first:
-            with files.writing(self.folder):
+            with writing(self.folder):
                 if not states(self.folder):  # which has lines and perhaps no model yet
-                    files.refuse_foreign(self.folder, LINES)
+                    atomic.refuse_foreign(self.folder, LINES)
                 for state in states(self.folder):
                     shutil.rmtree(state)
                 for name in LINES:
@@ -180,8 +181,8 @@ class Run:
         progress.state = [tuple(t[:, mine].clone() for t in layer) for layer in progress.state]
         self.ranks.wait()  # until all have read it
         if self.ranks.first:
-            with files.writing(self.folder):
-                files.settle(self.folder)
+            with writing(self.folder):
+                atomic.settle(self.folder)
                 for name in LINES:
                     _trim(self.folder / name, saved.record["lines"][name])
         return self._opened(self._steps(writer, text, config, progress, saved.settings, is_new=False))
@@ -204,7 +205,7 @@ class Run:
         def keep() -> None:
             nonlocal kept, cost
             began = time.monotonic()
-            with files.writing(self.folder):  # which may be removed while we look what is there
+            with writing(self.folder):  # which may be removed while we look what is there
                 whole = [tuple(map(self.ranks.whole, layer)) for layer in now.state]
                 if self.ranks.first:
                     keep_state(self.folder, writer, config, replace(now, state=whole), settings)
@@ -234,7 +235,7 @@ class Run:
                 yield step
         except GeneratorExit:  # whoever looked on has left the loop
             keep()
-            if self.ranks.first and not (self.folder / files.MANIFEST).exists():
+            if self.ranks.first and not (self.folder / atomic.MANIFEST).exists():
                 writer.save(self.folder)
             raise
         if self.ranks.first:
@@ -243,7 +244,7 @@ class Run:
         yield step
 
     def _append(self, name: str, text: str) -> None:
-        with files.writing(self.folder / name):
+        with writing(self.folder / name):
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / name).open("a", encoding="utf-8", newline="") as file:
                 file.write(text)
@@ -253,9 +254,9 @@ class Run:
     def _finished(self, now: Progress) -> bool:
         """Whether the model is the one that this training ended with."""
         with suppress(ChargenError, FileNotFoundError):
-            sums = files.manifest(self.folder)
+            sums = atomic.manifest(self.folder)
             record, _, _ = checkpoint.describe(self.folder, sums, checkpoint.KIND)
-            files.conform(record, {"scores": _SCORES}, "config.json")
+            conform(record, {"scores": _SCORES}, "config.json")
             return now.over and record["scores"]["final"] and record["scores"]["steps"] == now.step
         return False
 
@@ -269,7 +270,7 @@ def corpus_of(folder: Path, record: dict[str, Any]) -> Copies:
     sha256, encoding, sources = str(known.get("sha256")), "utf-8", [str(known.get("name"))]
     for state in states(folder):
         with suppress(ChargenError, KeyError, OSError, TypeError):
-            settings = files.parse(state, (state / "config.json").read_bytes())["settings"]
+            settings = parse(state, (state / "config.json").read_bytes())["settings"]
             sources, encoding = list(map(str, settings["corpus"])), str(settings["encoding"])
     if found := Copies.cached(sha256, encoding):
         return found

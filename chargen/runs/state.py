@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
-from chargen.storage import atomic as files
-from chargen.storage import checkpoint
+from chargen.storage import atomic, checkpoint
+from chargen.storage.schema import conform
 from chargen.training.config import TrainConfig
 from chargen.training.state import Progress
 
@@ -116,11 +116,11 @@ def keep_state(
     }
     state = folder / "resume" / f"state-{number:07}"
     draft = state.with_suffix(".new")
-    with files.writing(state):
+    with writing(state):
         for leftover in state.parent.glob("state-*.new"):  # of a process that was killed
             shutil.rmtree(leftover)
         try:
-            files.commit(
+            atomic.commit(
                 draft,
                 {
                     "config.json": checkpoint.to_json(record),
@@ -132,7 +132,7 @@ def keep_state(
             shutil.rmtree(draft, ignore_errors=True)
             raise
         draft.rename(state)
-        files.sync(state.parent)
+        atomic.sync(state.parent)
         for old in earlier[: 1 - _KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -140,14 +140,14 @@ def keep_state(
 def load_state(folder: Path, device: torch.device) -> Saved:
     """What `keep_state` wrote; raises ChargenError for anything else."""
     try:
-        sums = files.manifest(folder)
+        sums = atomic.manifest(folder)
     except FileNotFoundError:
-        raise ChargenError(f"{folder} lacks its {files.MANIFEST}") from None
+        raise ChargenError(f"{folder} lacks its {atomic.MANIFEST}") from None
     record, config, tokenizer = checkpoint.describe(folder, sums, _KIND)
     model, tensors = checkpoint.build(folder, sums, _TENSORS, config)
     try:
         record["progress"] = _FIRST | record["progress"]
-        files.conform(record, _STATE, "config.json")
+        conform(record, _STATE, "config.json")
         training, now = TrainConfig(**record["training"]), record["progress"]
         if now["first_step"] > now["step"] or now["generation"] >= training.generations:
             raise ChargenError("its generation is none that this training has come to")

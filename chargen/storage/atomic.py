@@ -11,16 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
 
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, writing
+from chargen.storage.schema import parse
 
 MANIFEST = "manifest.json"
 _MANIFEST_BYTES = 1 << 16  # at most
-_LOCK = ".lock"
 
 
 def commit(folder: Path, files: dict[str, bytes]) -> None:
@@ -80,43 +79,6 @@ def read(folder: Path, sums: dict[str, str], name: str, limit: int) -> bytes:
     )
 
 
-def parse(path: Path, data: bytes) -> dict[str, Any]:
-    """A JSON object; raises ChargenError for anything else, NaN and Infinity included."""
-    try:
-        value = json.loads(data, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise ChargenError(f"{path} is damaged: {error}") from error
-    if not isinstance(value, dict):
-        raise ChargenError(f"{path} is damaged: it does not hold a JSON object")
-    return value
-
-
-def conform(value: Any, shape: Any, name: str) -> None:
-    """Raises ChargenError unless a JSON value is what it should be.
-
-    The shape is a type, for all values of a list a list with one shape, for the values of a list or
-    an object in turn a tuple or a dictionary of shapes. Numbers are not negative and below 2^63.
-    """
-    if isinstance(shape, dict):
-        fits = isinstance(value, dict) and shape.keys() <= value.keys()
-        inner = [(value[key], kind, f"{name}.{key}") for key, kind in shape.items()] if fits else []
-    elif isinstance(shape, tuple):
-        fits = isinstance(value, list) and len(value) == len(shape)
-        inner = [(one, kind, name) for one, kind in zip(value, shape, strict=True)] if fits else []
-    elif isinstance(shape, list):
-        fits = isinstance(value, list)
-        inner = [(one, shape[0], name) for one in value] if fits else []
-    else:
-        fits = isinstance(value, shape)
-        fits &= not isinstance(value, int | float) or 0 <= value < 1 << 63
-        inner = []
-    if not fits:
-        shown = repr(value)
-        raise ChargenError(f"{name} is {shown[:60]}{'…' * (len(shown) > 60)}")
-    for one in inner:
-        conform(*one)
-
-
 def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
     """Raises ChargenError where the folder holds a file of one of these names, but no commit of ours.
 
@@ -160,84 +122,12 @@ def settle(folder: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns what the system says of a place that cannot be written into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise ChargenError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Makes a folder and keeps every other process out; leaves nothing where nothing was written.
-
-    The lock is the system's own (flock), which ends with its process however that ends. Raises
-    ChargenError where another process has the folder, or where it cannot be written.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder / _LOCK)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            (folder / _LOCK).unlink()
-        lock.close()
-        for path in made:  # the innermost first
-            with suppress(OSError):  # which a folder that holds something answers with
-                path.rmdir()
-
-
 def sync(folder: Path) -> None:
     """Makes the names in a folder survive a power cut; Windows does not open folders."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
-
-
-def _locked(path: Path) -> IO[str]:
-    while True:
-        lock = path.open("a+", encoding="utf-8")
-        try:
-            _lock(lock)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read(20).strip() or "unknown"
-            lock.close()
-            raise ChargenError(
-                f"another training is at work in {path.parent} (process {holder}); "
-                "wait for its end, or name another --out"
-            ) from error
-        # Its holder may have removed the file between our opening and our locking it.
-        with suppress(FileNotFoundError):
-            if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
-                break
-        lock.close()
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
-
-
-def _lock(file: IO[str]) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: a folder is then not protected
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks: neither is it here
-        return
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
 
 
 def _bytes(path: Path, limit: int) -> bytes | None:

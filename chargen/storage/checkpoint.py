@@ -22,8 +22,10 @@ from torch import Tensor
 
 from chargen.errors import ChargenError
 from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
-from chargen.storage import atomic as files
-from chargen.tokenizers.base import Tokenizer, load_tokenizer
+from chargen.storage import atomic
+from chargen.storage.schema import conform, parse
+from chargen.tokenizers.base import Tokenizer
+from chargen.tokenizers.build import load_tokenizer
 
 FORMAT = 1
 KIND, CLASSIFIER = "language-model", "classifier"
@@ -46,7 +48,7 @@ def save(
     weights = {name: w.detach().to(dtype) for name, w in model.named_parameters()}
     kind = CLASSIFIER if isinstance(model, Classifier) else KIND
     config = {"format": FORMAT, "kind": kind, "model": asdict(model.config), **record}
-    files.commit(
+    atomic.commit(
         folder,
         {
             "config.json": to_json(config),
@@ -63,10 +65,10 @@ def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]
     checked before anything is allocated from it.
     """
     try:
-        sums = files.manifest(folder)
+        sums = atomic.manifest(folder)
     except FileNotFoundError:
         raise ChargenError(
-            f"there is no model in {folder}: {files.MANIFEST} is missing; `chargen train` makes one"
+            f"there is no model in {folder}: {atomic.MANIFEST} is missing; `chargen train` makes one"
         ) from None
     record, config, tokenizer = describe(folder, sums, kind)
     model, weights = build(folder, sums, "model.safetensors", config)
@@ -78,12 +80,12 @@ def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]
 
 def newest(checkpoints: Path, kind: str = KIND) -> Path | None:
     """The model of a kind that was saved last among the folders below, None where there is none."""
-    found = checkpoints.glob(f"*/{files.MANIFEST}") if checkpoints.is_dir() else ()
+    found = checkpoints.glob(f"*/{atomic.MANIFEST}") if checkpoints.is_dir() else ()
     for manifest in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         folder = manifest.parent
         try:
-            record = files.parse(
-                folder, files.read(folder, files.manifest(folder), "config.json", _CONFIG_BYTES)
+            record = parse(
+                folder, atomic.read(folder, atomic.manifest(folder), "config.json", _CONFIG_BYTES)
             )
         except ChargenError:
             return folder  # whoever loads it will say what is wrong
@@ -97,7 +99,7 @@ def describe(
 ) -> tuple[dict[str, Any], ModelConfig, Tokenizer]:
     """What config.json says, with the shape of the model and the tokenizer that it is for."""
     path = folder / "config.json"
-    record = files.parse(path, files.read(folder, sums, "config.json", _CONFIG_BYTES))
+    record = parse(path, atomic.read(folder, sums, "config.json", _CONFIG_BYTES))
     if record.get("format") != FORMAT:
         raise ChargenError(
             f"{folder} has the format {record.get('format')!r}, this chargen reads {FORMAT}: "
@@ -107,14 +109,14 @@ def describe(
         raise ChargenError(f"{folder} holds a {record.get('kind')!r}, not a {kind!r}")
     shape = _CONFIGS[kind]
     try:
-        files.conform(record, {"model": dict}, "config.json")
+        conform(record, {"model": dict}, "config.json")
         for section in record.keys() & {"corpus", "training", "scores"}:
-            files.conform(record, {section: dict}, "config.json")
-        files.conform(record.get("corpus", {}).get("split_on"), str | None, "corpus.split_on")
+            conform(record, {section: dict}, "config.json")
+        conform(record.get("corpus", {}).get("split_on"), str | None, "corpus.split_on")
     except ChargenError as error:
         raise ChargenError(f"{path} is damaged: {error}") from error
     names = [name for name in sums if name in ("tokenizer.json", "tokenizer.model")]
-    dump = {name: files.read(folder, sums, name, _TOKENIZER_BYTES) for name in names}
+    dump = {name: atomic.read(folder, sums, name, _TOKENIZER_BYTES) for name in names}
     try:
         config = shape(**record["model"])
         tokenizer = load_tokenizer(dump)
@@ -145,7 +147,7 @@ def build(
     # A training keeps weights, their averages, the best ones, two moments, for each matrix a basis
     # and what it comes from, and a few carried states.
     limit = 20 * config.parameters + 8 * config.squares + (1 << 28)
-    data = files.read(folder, sums, name, limit)
+    data = atomic.read(folder, sums, name, limit)
     if len(data) < 2 * config.parameters:
         raise ChargenError(f"{path} is too small for {config.parameters:,} weights")
     try:

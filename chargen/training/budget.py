@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from chargen.training.config import TrainConfig
@@ -93,3 +94,20 @@ class Clock:
     def _passed(self) -> float:
         """Seconds of this generation."""
         return self.seconds() - self._now.first_second
+
+
+TAUGHT_PASSES = 1.25  # times as many as without a teacher are good
+
+
+PASSES = 4.5  # over a million ids, of a model with three parameters for each or more
+
+
+def enough(parameters: int, ids: int, taught: bool = False) -> float:
+    """How often a text is to be read: more often the shorter it is, and the smaller the model.
+
+    Measured with 30,000 to 1,000,000 characters and 0.3 to 6 parameters for each of them
+    (`benchmarks/LOG.md`): a schedule that ends there is better than a longer one, but for a model that
+    has a teacher.
+    """
+    more = TAUGHT_PASSES if taught else 1.0
+    return more * PASSES * math.sqrt(math.sqrt(1e6 / ids) * max(1.0, 3 * ids / parameters))

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
-
-import torch
 
 from chargen.errors import ChargenError
-from chargen.model import ClassifierConfig, ModelConfig
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 MOST_GENERATIONS = 100
-WIDE = 128  # hidden size from which on bf16 is faster on a CPU
 
 
 @dataclass(frozen=True)
@@ -58,41 +52,3 @@ class TrainConfig:
         """Which budget it is, and how much."""
         budgets = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
         return next((name, value) for name, value in budgets.items() if value is not None)
-
-
-def precision_for(precision: str, device: torch.device, config: ModelConfig) -> str:
-    """What "auto" means here, for a model of this shape.
-
-    On a GPU, cuDNN has its fastest kernels, which keep the weights on the chip from step to step, for
-    fp16 only (`use_rnn_persist_small_h` in PyTorch's cuDNN/RNN.cpp). A processor that multiplies bf16
-    trains an LSTM in about two thirds of the time, and nearly as well (`benchmarks/LOG.md`).
-    """
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "fp16"
-    # The batches of a classifier are each of another length, and gain nothing.
-    steady = config.cell == "lstm" and not isinstance(config, ClassifierConfig)
-    wide = config.hidden_size >= WIDE
-    if device.type == "cpu" and steady and wide and multiplies_bf16():
-        return "bf16"
-    return "fp32"
-
-
-@cache
-def multiplies_bf16() -> bool:
-    """Whether this processor has instructions for it; elsewhere bf16 would be slower than fp32."""
-    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
-
-
-def autocast_for(
-    precision: str, device: torch.device, config: ModelConfig
-) -> torch.autocast | nullcontext[None]:
-    """The context of a precision; raises ChargenError where the device lacks it."""
-    precision = precision_for(precision, device, config)
-    if precision == "fp16" and device.type != "cuda":
-        raise ChargenError(f"fp16 trains on a CUDA GPU only, not on {device.type}; take bf16 or fp32")
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.float16 if precision == "fp16" else torch.bfloat16)

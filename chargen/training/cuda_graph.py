@@ -14,15 +14,14 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from chargen.device import Call, captured
 from chargen.model import LanguageModel, State, detach
 from chargen.training.distributed import Ranks
-from chargen.training.loop import Stepper, Taken
 from chargen.training.state import Progress
+from chargen.training.step import Stepper, Taken
 from chargen.training.task import Task
 
 WARM = 3  # steps before the capture, in which libraries choose their kernels and memory is laid out
-
-Call = Callable[[], None]
 
 
 class Window(NamedTuple):
@@ -162,13 +161,3 @@ def _aside(device: torch.device) -> Iterator[None]:
 def possible(device: torch.device, ranks: Ranks) -> bool:
     """Whether steps can be captured here: on one GPU, in one process."""
     return device.type == "cuda" and ranks.size == 1
-
-
-def captured(work: Call, rng: torch.Generator | None = None) -> Call:
-    """What does the work again, on the same memory, in one launch; capturing computes nothing."""
-    graph = torch.cuda.CUDAGraph()
-    if rng is not None:
-        graph.register_generator_state(rng)
-    with torch.cuda.graph(graph):
-        work()
-    return graph.replay

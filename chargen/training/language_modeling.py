@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chargen.data.corpus import Corpus, Lanes
-from chargen.evaluation.baselines import ngram_bits, xz_bits
 from chargen.evaluation.language import Score, best_confidence, evaluate
 from chargen.model import LanguageModel, Noise, State
 from chargen.training import loop as training
+from chargen.training.budget import enough
 from chargen.training.config import TrainConfig
 from chargen.training.cuda_graph import GraphedStep, Window, possible
 from chargen.training.distributed import ALONE, Ranks
@@ -30,10 +30,7 @@ from chargen.training.task import Read
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
 TRUST = 0.7  # share of a teacher in what is learned, the rest is the text's
 TAUGHT_DROPOUT = 0.2  # of the model's; who is taught learns less by heart
-TAUGHT_PASSES = 1.25  # times as many as without a teacher are good
 QUICK_IDS = 1 << 15  # scored at each evaluation on the way
-BASELINE_IDS = 1 << 17  # by which simpler models are measured
-PASSES = 4.5  # over a million ids, of a model with three parameters for each or more
 FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 
 
@@ -158,34 +155,8 @@ class LanguageTask:
         model.sharpen(self._ranks.shared(lambda: best_confidence(model, validation, ids)))
 
 
-def enough(parameters: int, ids: int, taught: bool = False) -> float:
-    """How often a text is to be read: more often the shorter it is, and the smaller the model.
-
-    Measured with 30,000 to 1,000,000 characters and 0.3 to 6 parameters for each of them
-    (`benchmarks/LOG.md`): a schedule that ends there is better than a longer one, but for a model that
-    has a teacher.
-    """
-    more = TAUGHT_PASSES if taught else 1.0
-    return more * PASSES * math.sqrt(math.sqrt(1e6 / ids) * max(1.0, 3 * ids / parameters))
-
-
 def _forget(state: State, noise: Noise) -> State:
     """Empties the state of a lane now and then, so that the model learns to begin, too."""
     h = state[0][0][0]  # (B, H)
     kept = (noise.mask(h[:, :1], 1 - FORGET) > 0).to(h)  # (B, 1)
     return [tuple(tensor * kept for tensor in layer) for layer in state]
-
-
-def baselines(corpus: Corpus) -> dict[str, float]:
-    """What a model has to be better than, in bits per character of the validation part."""
-    ids = corpus.validation[:BASELINE_IDS]
-    if len(ids) < 2:
-        return {}
-    characters, _ = corpus.tokenizer.measure(ids[1:])
-    vocab_size = len(corpus.tokenizer)
-    bits = {
-        f"{name} model": ngram_bits(corpus.training, ids, vocab_size, order)
-        for name, order in (("unigram", 1), ("5-gram", 5))
-    }
-    bits["xz"] = xz_bits(corpus.tokenizer.decode(ids))
-    return {name: value / characters for name, value in bits.items()}

@@ -15,20 +15,19 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from chargen.errors import ChargenError
-from chargen.model import detach
 from chargen.training.budget import Clock
-from chargen.training.config import TrainConfig, autocast_for
+from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
-from chargen.training.state import Learner, Progress, device_of
+from chargen.training.state import Learner, Progress
+from chargen.training.step import Stepper
 from chargen.training.task import Task
 
-CLIP = 1.0  # the largest norm of the gradient (Pascanu et al. 2013)
 WARM_UP = 0.02  # share of the budget in which the learning rate rises
 FINAL_RATE = 0.1  # of the learning rate, at the end of the cosine
 EXPLODED = 10  # times the loss of blind guessing, and more, is as good as infinite
@@ -208,53 +207,6 @@ def _steps(
         with now.averaged(model) if score else nullcontext():
             yield step(last, score=score, remark=turned)
     return turned
-
-
-class Taken(NamedTuple):
-    """What a step gave."""
-
-    nats: Tensor  # scalar, the loss
-    norm: Tensor  # scalar, of the gradient before it was clipped
-    position: int  # by how much the place in the data moved
-    ids: int  # read
-
-
-class Stepper:
-    """Takes a step of training: loss, gradient, and all weights moved."""
-
-    late = 1  # steps after which it is asked for what they gave
-
-    def __init__(self, model: Learner, task: Task, precision: str, ranks: Ranks = ALONE) -> None:
-        self._model, self._task, self._ranks = model, task, ranks
-        self._autocast = autocast_for(precision, device_of(model), model.config)
-
-    def __call__(self, now: Progress) -> Taken:
-        """The step; what the weights were before it is not kept."""
-        model = self._model
-        with self._autocast:
-            loss, state, position, ids = self._task.loss(model, now)
-        nats, norm = self.move(loss, now, now.pace)
-        now.optimizer.observe()
-        # The state goes on as a value. If its history came along, the gradient would reach back
-        # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
-        now.state = detach(state)
-        return Taken(nats, norm, position, ids)
-
-    def move(self, loss: Tensor, now: Progress, pace: Any) -> tuple[Tensor, Tensor]:
-        """Moves the weights down the gradient; the loss, and the norm of the gradient."""
-        now.optimizer.zero_grad()
-        now.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        nats = loss.detach().float()
-        gradients = [w.grad for w in self._model.parameters() if w.grad is not None]
-        self._ranks.average([nats, *gradients])
-        now.scaler.unscale_(now.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP)
-        for gradient in gradients:  # what is not finite moves nothing, and teaches nothing
-            gradient.nan_to_num_(0.0, 0.0, 0.0)
-        now.scaler.step(now.optimizer)
-        now.scaler.update()
-        now.average(self._model, pace)
-        return nats, norm
 
 
 def _schedule(done: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +15,9 @@ import torch
 from chargen.data.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training.budget import share_of_time
-from chargen.training.config import TrainConfig, autocast_for, precision_for
-from chargen.training.language_modeling import enough
-from chargen.training.soap import Soap
+from chargen.training.budget import enough, share_of_time
+from chargen.training.config import TrainConfig
+from chargen.training.speed import _probe, flops_per_id, measured_flops
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
 # On a GPU: cuDNN's persistent kernels want sizes that are multiples of that, and of lanes a multiple
@@ -30,7 +28,6 @@ IDS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be bette
 ENOUGH = 3.5  # passes over a text; a wider stack learns more in so many than a narrower one in more
 PARAMETERS_PER_ID = 8.0, 16.0  # larger models only learn a text by heart; with a teacher, larger ones
 MANY_STEPS, SOME_STEPS = 64, 8  # in a pass; with fewer, lanes, then windows, are made smaller
-CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
 SHORTEST = 100  # ids; so much of a text is always read
 # Of each parameter, in training: weight, average, gradient, two moments, the best one so far; all but
@@ -39,7 +36,6 @@ SHORTEST = 100  # ids; so much of a text is always read
 COPIES, SQUARES = 13, 4
 RATES = 1e-3, 6e-3  # of learning, the lowest and the highest
 RATED, RATE_FALLS = 1300.0, 0.6  # steps up to which it is the highest, and how it falls from there
-_PROBE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -132,17 +128,6 @@ def _refuse_giants(model: ModelConfig, device: torch.device) -> None:
         )
 
 
-def find_device(name: str) -> torch.device:
-    """The device of this name; auto is the GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ChargenError("this machine has no CUDA GPU that torch can use; take --device cpu")
-    if name == "mps" and not torch.backends.mps.is_available():
-        raise ChargenError("this machine has no Metal GPU that torch can use; take --device cpu")
-    return torch.device(name)
-
-
 def shrink(training: TrainConfig, ids: int) -> TrainConfig:
     """Fewer lanes until a pass over a short corpus has many steps; shorter windows for some at least.
 
@@ -156,12 +141,6 @@ def shrink(training: TrainConfig, ids: int) -> TrainConfig:
     while batch > 1 and batch * window * SOME_STEPS > ids:
         batch //= 2
     return replace(training, batch=batch, window=window)
-
-
-def flops_per_id(model: ModelConfig) -> float:
-    """Floating-point operations of forward and backward pass, per id, in matrix products."""
-    matrices = model.parameters - model.vocab_size * model.embedding_size
-    return 6.0 * matrices
 
 
 def dropout_for(model: ModelConfig, read: float, ids: int) -> float:
@@ -246,45 +225,3 @@ def length_to_read(
         return longest
     share = (wanted - ordered[:whole].sum()) / (len(ordered) - whole)
     return max(SHORTEST, int(share))
-
-
-def measured_flops(device: torch.device, model: ModelConfig, training: TrainConfig) -> float:
-    """What this device gives in training such a model, in floating-point operations per second.
-
-    Raises ChargenError where it lacks the precision.
-
-    On a CPU, also settles for fewer threads where those are faster: all wait for the slowest at each
-    of the many small products, and one busy core makes two threads far slower than one.
-    """
-    best = _probe(device, model, training)
-    while device.type == "cpu" and (threads := torch.get_num_threads()) > 1:
-        torch.set_num_threads(threads // 2)
-        fewer = _probe(device, model, training)
-        if fewer < CLEARLY * best:
-            torch.set_num_threads(threads)
-            break
-        best = fewer
-    return best
-
-
-def _probe(device: torch.device, config: ModelConfig, training: TrainConfig) -> float:
-    model = LanguageModel.new(config, seed=0).to(device)
-    precision = precision_for(training.precision, device, config)
-    autocast = autocast_for(precision, device, config)
-    rate, in_bf16 = TrainConfig.learning_rate, precision == "bf16"
-    optimizer = Soap([{"params": list(model.parameters())}], rate, turned_in_bf16=in_bf16)
-    ids = torch.zeros(training.window, training.batch, dtype=torch.long, device=device)
-    state = model.initial_state(training.batch)
-    times: list[float] = []  # the first two allocate and plan; they count only where steps are long
-    while sum(times[2:]) < _PROBE_SECONDS and sum(times) < 3 * _PROBE_SECONDS:
-        began = time.perf_counter()
-        with autocast:
-            logits, _ = model(ids, state)
-        logits.float().square().mean().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    settled = times[2:] or times
-    return len(settled) * ids.numel() * flops_per_id(config) / sum(settled)

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from chargen.device import precision_for
 from chargen.model import ModelConfig, State
-from chargen.training.config import TrainConfig, precision_for
+from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.soap import Soap
 

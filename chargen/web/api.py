@@ -10,11 +10,11 @@ import gradio as gr
 from gradio.events import api
 
 from chargen.errors import ChargenError
+from chargen.web import training_job
 from chargen.web.generation import Wish, Writers, seed_for
 from chargen.web.inspector import Looker
 from chargen.web.model_store import CLASSIFIER, GENERATOR, STARTER, Shelf
 from chargen.web.tabs import classify as classify_tab
-from chargen.web.tabs import train as train_tab
 from chargen.web.training_job import Room
 
 
@@ -62,7 +62,7 @@ def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:
         """Begins to learn a text; `training` tells how it goes. split_on: line or blank-line."""
         if split_on not in (None, "line", "blank-line"):
             raise ChargenError(f"split_on is {split_on!r}; it can be line, blank-line or nothing")
-        train_tab.begin_training(
+        training_job.begin_training(
             room, words(text, "text"), words(name, "name"), number(minutes, "minutes"), split_on
         )
         return asdict(room.view())

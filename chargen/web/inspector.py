@@ -16,9 +16,10 @@ from chargen.errors import ChargenError
 from chargen.inspection.components import Component
 from chargen.inspection.copies import Copies, Report
 from chargen.inspection.gradients import Reach
-from chargen.inspection.states import named, names
+from chargen.inspection.states import names
 from chargen.inspection.surprise import Surprise
 from chargen.rendering.colouring import Glyph
+from chargen.rendering.describe import state_glyphs
 from chargen.runs.run import corpus_of
 from chargen.web.generation import Wish, Writers
 from chargen.web.model_store import Shelf
@@ -74,7 +75,7 @@ class Looker:
             f"{place.kind} {place.component} of layer {place.layer}: from {values.min():+.2f} to "
             f"{values.max():+.2f}"
         )
-        return named(writer.pieces(text), values, place.kind), told
+        return state_glyphs(writer.pieces(text), values, place.kind), told
 
     def held(
         self, model: str, prompt: str, place: Place, value: float, wish: Wish, seed: int

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
 
 NAME = re.compile(r"[\w][\w .-]{0,59}", re.ASCII)
@@ -200,3 +201,41 @@ def _after(view: View, event: dict[str, Any]) -> View:
 def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
     """Every other point, once there are too many to see."""
     return points if len(points) <= _POINTS else points[::2]
+
+
+LONGEST_TEXT = 20_000_000  # characters
+
+
+FEWEST = 200  # characters; from fewer there is nothing to learn
+
+
+def begin_training(
+    room: Room, text: str | None, name: str, minutes: float, split_on: str | None
+) -> None:
+    """Begins to learn a text, or Python's manual where there is none; raises ChargenError."""
+    if text is not None:
+        if len(text) > LONGEST_TEXT:
+            raise ChargenError(
+                f"the text has {len(text):,} characters; in the page at most {LONGEST_TEXT:,} are "
+                "learned: take `chargen train` in a terminal"
+            )
+        if len(text.strip()) < FEWEST:
+            raise ChargenError(
+                f"the text has {len(text.strip()):,} characters; from fewer than {FEWEST} there is "
+                "nothing to learn"
+            )
+    room.begin(
+        "generator",
+        name,
+        text,
+        minutes,
+        builtin=BUILTIN,
+        split_on=split_on,
+        tokenizer="char",
+    )
+
+
+def safe_name(path: str) -> str:
+    """A name for a model, after the file that it learns from."""
+    kept = [c if (c.isascii() and c.isalnum()) or c in "_-. " else "-" for c in Path(path).stem]
+    return "".join(kept).strip("-. ")[:50] or "my text"

@@ -20,12 +20,13 @@ from typing import Any
 import chargen
 from chargen.data.corpus import prepare
 from chargen.data.labelled import languages
+from chargen.device import find_device
 from chargen.errors import ChargenError
+from chargen.evaluation.baselines import baselines
 from chargen.model import LanguageModel
-from chargen.storage import atomic as files
-from chargen.training.language_modeling import baselines
+from chargen.storage.lock import claimed
 from chargen.training.loop import Step
-from chargen.training.planner import find_device, plan
+from chargen.training.planner import plan
 
 SECONDS = 0.3  # between two lines about nothing but steps
 MOST_CLASSES = 30  # of which a confusion matrix can be looked at
@@ -103,7 +104,7 @@ def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any
 
 def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any]]:
     folder = Path(job["folder"])
-    stack.enter_context(files.claimed(folder))
+    stack.enter_context(claimed(folder))
     source = job["source"] or str(languages())
     data = chargen.Labelled.open(source)
     for note in data.notes:

@@ -9,8 +9,9 @@ import click
 
 from chargen.cli.classify.data_options import describe, read, table_options
 from chargen.cli.classify.training_options import line, new, shape_options, train_on
-from chargen.cli.main import Number, Source, say
+from chargen.cli.options import Number, Source
 from chargen.cli.progress_bar import watch
+from chargen.cli.terminal import say
 
 
 class Several(click.ParamType):  # type: ignore[type-arg]

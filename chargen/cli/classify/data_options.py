@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.main import say
+from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
     from chargen.data.labelled import Labelled

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from chargen.cli.classify.data_options import read, table_options
-from chargen.cli.classify.main import load_classifier
 from chargen.cli.classify.report import measures, table
-from chargen.cli.main import Source, say
+from chargen.cli.models import load_classifier
+from chargen.cli.options import Source
+from chargen.cli.terminal import say
 
 
 @click.command(name="eval", short_help="Measure on labelled texts.")

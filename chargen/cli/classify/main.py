@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.main import Lazy, say
-from chargen.errors import ChargenError
+from chargen.cli.main import Lazy
 
 if TYPE_CHECKING:
-    from chargen.classifier import TextClassifier
+    pass
 
 
 @click.group(
@@ -34,19 +32,3 @@ def classify() -> None:
       chargen classify train reviews.csv --label stars --text review
       chargen classify eval more.csv
     """
-
-
-def load_classifier(model: str | None) -> tuple[str, TextClassifier]:
-    """The classifier in a checkpoint folder, or the newest one, and where it is."""
-    from chargen.classifier import TextClassifier
-    from chargen.storage.checkpoint import CLASSIFIER, newest
-
-    if model is None:
-        found = newest(Path("checkpoints"), CLASSIFIER)
-        if found is None:
-            raise ChargenError(
-                "there is no classifier under ./checkpoints; make one with: chargen classify train"
-            )
-        say(f"model: {found}")
-        model = str(found)
-    return model, TextClassifier.load(model)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.classify.main import load_classifier
-from chargen.cli.main import shown
+from chargen.cli.models import load_classifier
+from chargen.cli.terminal import shown
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:

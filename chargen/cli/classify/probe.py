@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from chargen.cli.classify.data_options import read, table_options
-from chargen.cli.main import Number, Source, load_model
+from chargen.cli.models import load_model
+from chargen.cli.options import Number, Source
 
 
 @click.command(short_help="What the state of a generator knows.")
@@ -41,7 +42,7 @@ def probe(
     With --json: accuracy, macro_f1, largest_class, component (layer, kind, place,
     accuracy, means).
     """
-    from chargen.classifier import encoded
+    from chargen.data.batches import encoded
     from chargen.inspection.probe import probe as ask
 
     texts = read(data, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chargen.training.classification import ClassScore
+    from chargen.evaluation.classes import ClassScore
 
 MOST_CLASSES_SHOWN = 30
 

@@ -12,11 +12,12 @@ import click
 from chargen.cli.classify.data_options import describe, read, table_options
 from chargen.cli.classify.report import measures, table
 from chargen.cli.classify.training_options import line, new, shape_options, train_on
-from chargen.cli.main import Number, Source, say, was_given
+from chargen.cli.options import Number, Source, was_given
 from chargen.cli.progress_bar import clock, watch
+from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
-    from chargen.training.classification import ClassScore
+    from chargen.evaluation.classes import ClassScore
 
 BUILTIN_MINUTES, MINUTES = 0.6, 5.0
 
@@ -89,7 +90,7 @@ def train(
         budget["minutes"] = MINUTES if data else BUILTIN_MINUTES
     folder = _folder(out, data, overwrite)
 
-    from chargen.storage.atomic import claimed
+    from chargen.storage.lock import claimed
 
     with claimed(folder):
         texts = read(data, options)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.main import Number
+from chargen.cli.options import Number
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier
     from chargen.data.labelled import Labelled
-    from chargen.training.classification import ClassScore
+    from chargen.evaluation.classes import ClassScore
     from chargen.training.loop import Step
 
 # What a generator settles for the classifier that begins with it.
@@ -76,8 +76,8 @@ def new(
 ) -> TextClassifier:
     """A fresh one, or one that begins with a generator, of which `given` names what it settles."""
     from chargen.classifier import TextClassifier
+    from chargen.device import find_device
     from chargen.generator import TextGenerator
-    from chargen.training.planner import find_device
 
     place = find_device(options["device"])
     same = {name: options[name] for name in ("pooling", "max_length", "seed")}

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.inspect.main import colour_option, coloured, open_text
-from chargen.cli.main import Source, model_folder, model_option, say
+from chargen.cli.inspect.common import colour_option, coloured, open_text
+from chargen.cli.models import model_folder
+from chargen.cli.options import Source, model_option
+from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
     from chargen.generator import TextGenerator

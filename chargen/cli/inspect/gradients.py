@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargen.cli.classify.compare import Several
-from chargen.cli.main import Number, Source, say
+from chargen.cli.options import Number, Source
 from chargen.cli.progress_bar import watch
+from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
     from chargen.inspection.gradients import Reach

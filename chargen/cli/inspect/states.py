@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.inspect.main import (
+from chargen.cli.inspect.common import (
     colour_option,
     coloured,
     load_and_adapt,
@@ -15,7 +15,8 @@ from chargen.cli.inspect.main import (
     text_options,
     write_file,
 )
-from chargen.cli.main import model_option, say
+from chargen.cli.options import model_option
+from chargen.cli.terminal import say
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
@@ -77,11 +78,12 @@ def states(
     (character by component) for cell, hidden and every gate; components. With a longer text,
     components alone.
     """
-    from chargen.generation.decoder import Clamp
+    from chargen.generation.constraints import Clamp
     from chargen.inspection.components import FEWEST
-    from chargen.inspection.states import named, names
+    from chargen.inspection.states import names
     from chargen.rendering import colouring
     from chargen.rendering import plots as pictures
+    from chargen.rendering.describe import state_glyphs
 
     whole = open_text(file, text, encoding)
     if not whole:
@@ -119,7 +121,7 @@ def states(
     elif component is not None:
         values = found[depth - 1][kind][:, component]
         title = f"{kind} {component} of layer {depth}"
-        glyphs = named(pieces, values, kind)
+        glyphs = state_glyphs(pieces, values, kind)
         if svg:
             write_file(svg, colouring.svg(glyphs, title))
         if coloured(color):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.inspect.main import (
+from chargen.cli.inspect.common import (
     colour_option,
     coloured,
     load_and_adapt,
@@ -15,7 +15,7 @@ from chargen.cli.inspect.main import (
     text_options,
     write_file,
 )
-from chargen.cli.main import model_option
+from chargen.cli.options import model_option
 
 if TYPE_CHECKING:
     from chargen.inspection.surprise import Surprise

@@ -11,8 +11,8 @@ import chargen
 from chargen.errors import ChargenError
 from chargen.web import html as drawing
 from chargen.web.model_store import CLASSIFIER, Shelf
-from chargen.web.tabs.train import safe_name, status
-from chargen.web.training_job import MOST_MINUTES, Room, View
+from chargen.web.tabs.training_status import status
+from chargen.web.training_job import MOST_MINUTES, Room, View, safe_name
 
 LONGEST = 10_000  # characters of a text to judge
 LONGEST_TABLE = 20_000_000

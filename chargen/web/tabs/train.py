@@ -14,10 +14,17 @@ from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
 from chargen.web import html as drawing
 from chargen.web.model_store import GENERATOR, Shelf
-from chargen.web.training_job import MOST_MINUTES, Room, View
+from chargen.web.tabs.training_status import status
+from chargen.web.training_job import (
+    FEWEST,
+    LONGEST_TEXT,
+    MOST_MINUTES,
+    Room,
+    View,
+    begin_training,
+    safe_name,
+)
 
-LONGEST_TEXT = 20_000_000  # characters
-FEWEST = 200  # characters; from fewer there is nothing to learn
 _PASTE, _UPLOAD, _MANUAL = "Paste a text", "Upload a file", "Python's manual"
 _KINDS = {"One text": None, "Each line is one": "line", "Empty lines between them": "blank-line"}
 
@@ -151,32 +158,6 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
     page.load(draw, None, shown, **quiet)
 
 
-def begin_training(
-    room: Room, text: str | None, name: str, minutes: float, split_on: str | None
-) -> None:
-    """Begins to learn a text, or Python's manual where there is none; raises ChargenError."""
-    if text is not None:
-        if len(text) > LONGEST_TEXT:
-            raise ChargenError(
-                f"the text has {len(text):,} characters; in the page at most {LONGEST_TEXT:,} are "
-                "learned: take `chargen train` in a terminal"
-            )
-        if len(text.strip()) < FEWEST:
-            raise ChargenError(
-                f"the text has {len(text.strip()):,} characters; from fewer than {FEWEST} there is "
-                "nothing to learn"
-            )
-    room.begin(
-        "generator",
-        name,
-        text,
-        minutes,
-        builtin=BUILTIN,
-        split_on=split_on,
-        tokenizer="char",
-    )
-
-
 def describe(text: str) -> str:
     """What is in a text, and what looks wrong with it."""
     counts = Counter(text)
@@ -225,12 +206,6 @@ def _text(kind: str, pasted: str, path: str | None) -> str:
         raise ChargenError(str(error).replace(path, Path(path).name)) from error
 
 
-def safe_name(path: str) -> str:
-    """A name for a model, after the file that it learns from."""
-    kept = [c if (c.isascii() and c.isalnum()) or c in "_-. " else "-" for c in Path(path).stem]
-    return "".join(kept).strip("-. ")[:50] or "my text"
-
-
 def _status(view: View) -> str:
     if view.state == "idle":
         return drawing.note("Nothing is being trained. What happens will be drawn here.")
@@ -247,25 +222,6 @@ def _status(view: View) -> str:
     return "".join(parts)
 
 
-def status(view: View, heads: dict[str, str], pairs: list[tuple[str, str]]) -> str:
-    """What a training is doing: a sentence for its state, its figures, how far it is, what it said."""
-    common = {
-        "training": f"“{view.name}” is learning.",
-        "stopped": f"“{view.name}” was stopped; the best so far is kept.",
-        "failed": f"“{view.name}” could not be trained: {view.message}",
-    }
-    parts = [drawing.note((common | heads)[view.state], bad=view.state == "failed")]
-    if view.step:
-        times = [("time", clock_of(view.seconds))]
-        if view.busy:
-            times.append(("left", clock_of(view.left)))
-        parts.append(drawing.facts([("step", f"{view.step:,}"), *times, *pairs]))
-        parts.append(drawing.progress(view.progress))
-    if view.model:
-        parts.append(drawing.note(view.model))
-    return "".join([*parts, *map(drawing.note, view.notes[-3:])])
-
-
 def _figure(view: View) -> str:
     if len(view.losses) < 2:
         return ""
@@ -277,8 +233,3 @@ def _sample(view: View) -> str:
     if not view.sample:
         return ""
     return drawing.note("What it writes now:") + drawing.sheet("", view.sample, small=True)
-
-
-def clock_of(seconds: float) -> str:
-    """Minutes and seconds."""
-    return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02}"

@@ -1,0 +1,153 @@
+"""Pieces that SentencePiece learns from the corpus."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from chargen.errors import ChargenError
+from chargen.tokenizers.base import Ids, TextStream, Tokenizer, _encode
+
+SAMPLE_CHARACTERS = 10_000_000  # what SentencePiece learns its pieces from; more adds time, not skill
+
+
+_LINE_CHARACTERS = 2_000  # longer lines are cut: SentencePiece silently drops overlong "sentences"
+
+
+class PieceTokenizer(Tokenizer):
+    """Pieces learned from the corpus by SentencePiece, with bytes for whatever they do not cover.
+
+    SentencePiece is lossless only when told so: identity normalisation, no dummy prefix, no removed
+    whitespace, byte fallback. Three things are left to do here. It writes a space as U+2581, so a
+    true U+2581 travels escaped. It drops overlong lines, so long ones are cut. Its id 0 is "unknown",
+    which byte fallback never uses, so our ids are its ids less one.
+
+    Kudo and Richardson 2018, "SentencePiece", https://arxiv.org/abs/1808.06226.
+    """
+
+    def __init__(self, model: bytes, kind: str, documents: bool = False) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        try:
+            processor = SentencePieceProcessor(model_proto=model)
+            size = processor.vocab_size()
+        except (RuntimeError, TypeError) as error:
+            raise ChargenError(f"tokenizer.model is not a SentencePiece model: {error}") from error
+        if size < 257:  # an empty model loads without complaint
+            raise ChargenError(f"tokenizer.model holds {size} pieces, fewer than the 256 bytes")
+        pieces = [_piece_bytes(processor.id_to_piece(i), processor.is_byte(i)) for i in range(1, size)]
+        super().__init__(pieces, documents)
+        self.kind = kind  # type: ignore[misc]  # one class, two training algorithms
+        self._model = model
+        self._processor = processor
+
+    @classmethod
+    def build(
+        cls, texts: Iterable[str], kind: str, vocab_size: int, documents: bool = False
+    ) -> PieceTokenizer:
+        """Learns up to `vocab_size` pieces from the texts (their first ten million characters)."""
+        from sentencepiece import SentencePieceTrainer
+
+        lines: list[str] = []
+        budget = SAMPLE_CHARACTERS
+        for text in texts:
+            lines += _lines(_escape(text[:budget]))
+            budget -= len(text)
+            if budget <= 0:
+                break
+        counts = Counter("".join(lines))
+        if not counts:
+            raise ChargenError("the text is empty: there is no piece to learn")
+        # Single characters may fill half of what the bytes leave; rarer ones are spelled in bytes.
+        room = max(1, (vocab_size - 258) // 2)
+        rare = dict.fromkeys(ord(character) for character, _ in counts.most_common()[room:])
+        model = io.BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=(line.translate(rare) for line in lines),
+                model_writer=model,
+                model_type=kind,
+                vocab_size=vocab_size,
+                hard_vocab_limit=False,  # a small corpus gives fewer pieces
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                allow_whitespace_only_pieces=True,
+                byte_fallback=True,
+                user_defined_symbols=["\n"],  # so that cutting at newlines never changes the pieces
+                max_sentence_length=8 * _LINE_CHARACTERS,  # bytes
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                num_threads=2,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise ChargenError(
+                f"SentencePiece could not learn {vocab_size} pieces from this text: {error}; "
+                "try another --vocab-size, or --tokenizer char"
+            ) from error
+        return cls(model.getvalue(), kind, documents)
+
+    def encode(self, text: str) -> Ids:
+        _encode(text, "utf-8")
+        lines = list(_lines(_escape(text)))
+        ids = [token for line in self._processor.encode(lines) for token in line]
+        return (np.array(ids, np.int64) - 1).astype(self.dtype)
+
+    def stream(self) -> TextStream:
+        return _UnescapingStream(self.pieces)
+
+    def _bytes(self, ids: Sequence[int] | Ids) -> bytes:
+        data = super()._bytes(ids)
+        return data.replace(_ESCAPED_SPACE, _SPACE.encode()).replace(_ESCAPED_ESCAPE, _ESCAPE.encode())
+
+    def describe(self) -> str:
+        longest = sorted((p.decode(errors="replace") for p in self.pieces), key=len)[-5:]
+        return f"{len(self.pieces):,} pieces, bytes included; the longest: {longest!r}"
+
+    def dump(self) -> dict[str, bytes]:
+        return {**super().dump(), "tokenizer.model": self._model}
+
+
+class _UnescapingStream(TextStream):
+    """Undoes `_escape` while text comes in parts."""
+
+    _held = ""
+
+    def push(self, token: int) -> str:
+        text = self._held + super().push(token)
+        self._held = _ESCAPE if text.endswith(_ESCAPE) else ""
+        text = text.removesuffix(self._held)
+        return text.replace(_ESCAPE + "a", _SPACE).replace(_ESCAPE + "b", _ESCAPE)
+
+    def finish(self) -> str:
+        return self._held + super().finish()
+
+
+_SPACE = "\u2581"  # how SentencePiece writes a space
+
+
+_ESCAPE = "\ufdd0"  # a code point that Unicode promises never to give to a character
+
+
+_ESCAPED_SPACE, _ESCAPED_ESCAPE = (_ESCAPE + "a").encode(), (_ESCAPE + "b").encode()
+
+
+def _escape(text: str) -> str:
+    return text.replace(_ESCAPE, _ESCAPE + "b").replace(_SPACE, _ESCAPE + "a")
+
+
+def _piece_bytes(piece: str, is_byte: bool) -> bytes:
+    return bytes([int(piece[3:5], 16)]) if is_byte else piece.replace(_SPACE, " ").encode()
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines with their newline, and only U+000A ends one; overlong lines are cut."""
+    for line in io.StringIO(text, newline="\n"):
+        for start in range(0, len(line), _LINE_CHARACTERS):
+            yield line[start : start + _LINE_CHARACTERS]
