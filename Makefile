@@ -17,10 +17,10 @@ test: $(DONE)
 	$(BIN)/python -m pytest
 
 pictures: $(DONE)
-	$(BIN)/python -m pytest tests/test_page.py
-	cp tests/screenshots/write-light.png docs/write.png
-	cp tests/screenshots/train.png docs/train.png
-	cp tests/screenshots/inside-surprise.png docs/inside.png
+	$(BIN)/python -m pytest tests/web/test_page.py
+	cp tests/web/screenshots/write-light.png docs/write.png
+	cp tests/web/screenshots/train.png docs/train.png
+	cp tests/web/screenshots/inside-surprise.png docs/inside.png
 
 # Trains the starter model that comes with the package, its weights in 16 bits.
 starter: $(DONE)

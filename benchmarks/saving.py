@@ -18,7 +18,7 @@ from benchmarks import report
 from chargen import Run, Text, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.runs.state import states
+from chargen.runs.state import state_folders
 from chargen.training.config import TrainConfig
 
 
@@ -54,7 +54,7 @@ def measure(hidden: int, minutes: float) -> dict[str, object]:
     writer.times = []
     with tempfile.TemporaryDirectory(dir=".") as folder, TimedRun(folder) as run:
         *_, last = run.begin(writer, corpus, TrainConfig(minutes=minutes))
-        size = sum(path.stat().st_size for path in states(Path(folder))[-1].iterdir())
+        size = sum(path.stat().st_size for path in state_folders(Path(folder))[-1].iterdir())
     return {
         "shape": f"2x{hidden}",
         "minutes": minutes,

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from chargen.data.batches import MAX_LENGTH, PRACTISED, Habits, Texts, _encode, encoded
+from chargen.data.batches import (
+    FINE_TUNING,
+    MAX_LENGTH,
+    Augmentation,
+    Texts,
+    encode_truncated,
+    encoded,
+)
 from chargen.data.labelled import Labelled
 from chargen.device import precision_for
 from chargen.errors import ChargenError
@@ -26,7 +33,7 @@ from chargen.training.config import TrainConfig
 from chargen.training.loop import Step, train
 from chargen.training.planner import length_to_read
 from chargen.training.speed import measured_flops
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 BATCH = 16  # texts
 LEARNING_RATE = 4e-3
@@ -48,7 +55,7 @@ class TextClassifier:
         self.tokenizer = tokenizer
         self.classes = classes
         self.record = record  # data, training and scores, as in config.json
-        self._habits = Habits()
+        self._augmentation = Augmentation()
 
     @classmethod
     def new(
@@ -105,7 +112,7 @@ class TextClassifier:
         assert model.reader is not None
         model.reader.load_state_dict(writer.model.head.state_dict())
         reader = cls(model, writer.tokenizer, data.classes, {"max_length": max_length})
-        reader._habits = PRACTISED
+        reader._augmentation = FINE_TUNING
         return reader
 
     @classmethod
@@ -156,7 +163,7 @@ class TextClassifier:
             data, validation = data.split(val_fraction, seed)
         config = TrainConfig(minutes, epochs, steps, learning_rate=learning_rate, seed=seed)
         config = replace(config, batch=max(1, min(batch, len(data) // 4)))
-        texts, habits = self._texts(data), self._habits
+        texts, augmentation = self._texts(data), self._augmentation
         device = next(self.model.parameters()).device
         if minutes is not None:
             shape = self.model.config
@@ -165,27 +172,29 @@ class TextClassifier:
             speed = measured_flops(device, reader, TrainConfig(steps=1, precision=precision))
             longest = length_to_read(texts.lengths, shape, config, speed)
             if longest < texts.lengths.max():
-                habits = replace(habits, longest=longest)
+                augmentation = replace(augmentation, longest=longest)
         characters = self.tokenizer.measure(texts.ids)[0] / max(1, len(texts.ids))
         task = ClassificationTask(
             texts,
             self._texts(validation),
             self.classes,
             config,
-            characters_per_id=characters,
+            characters_per_token=characters,
             balance=balance,
-            habits=habits,
+            augmentation=augmentation,
         )
         self.record["corpus"] = {"name": data.name, "sha256": data.sha256, "texts": len(data)}
         self.record["training"] = {
             **asdict(config),
-            **asdict(habits),
+            **asdict(augmentation),
             "balance": balance,
         }
-        progress = Progress.begin(self.model, config, stack_share)
+        progress = TrainingState.begin(self.model, config, stack_share)
         return self._steps(task, config, progress)
 
-    def _steps(self, task: ClassificationTask, config: TrainConfig, now: Progress) -> Iterator[Step]:
+    def _steps(
+        self, task: ClassificationTask, config: TrainConfig, now: TrainingState
+    ) -> Iterator[Step]:
         for step in train(self.model, task, config, now):
             if step.score or step.finished:
                 self.record["scores"] = _scores(step)
@@ -262,7 +271,7 @@ class TextClassifier:
         return encoded(data, self.tokenizer, self.classes, self.record["max_length"])
 
     def _encode(self, text: str) -> Ids:
-        return _encode(text, self.tokenizer, self.record["max_length"])
+        return encode_truncated(text, self.tokenizer, self.record["max_length"])
 
 
 def _scores(step: Step) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from chargen.data.text import Text
 from chargen.device import find_device
 from chargen.evaluation.language import Score, evaluate
 from chargen.generation.decoder import Decoder
-from chargen.generation.prefix import Mark
+from chargen.generation.prefix import Prefix
 from chargen.inspection import components, states
 from chargen.inspection import gradients as reach
 from chargen.inspection.surprise import Surprise, surprise
@@ -30,8 +30,8 @@ from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.language_modeling import train
 from chargen.training.loop import Step
-from chargen.training.planner import shrink, suited_rate
-from chargen.training.state import Progress
+from chargen.training.planner import fit_batch, suited_rate
+from chargen.training.state import TrainingState
 
 STARTER = Path(__file__).parent / "starter"
 
@@ -113,7 +113,7 @@ class TextGenerator:
         seed: int = 0,
         precision: str = "auto",
         generations: int = 1,
-        progress: Progress | None = None,
+        progress: TrainingState | None = None,
         ranks: Ranks = ALONE,
     ) -> Iterator[Step]:
         """Trains step by step, five minutes where no budget is given; see `language_modeling.train`.
@@ -130,7 +130,7 @@ class TextGenerator:
         config = TrainConfig(
             minutes, epochs, steps, seed=seed, precision=precision, generations=generations
         )
-        fitting = shrink(config, len(text.training))
+        fitting = fit_batch(config, len(text.training))
         config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
         if learning_rate is None:
             learning_rate = suited_rate(self.model, config, len(text.training))
@@ -146,7 +146,7 @@ class TextGenerator:
         return self._steps(text, config, progress, ranks)
 
     def _steps(
-        self, text: Corpus, config: TrainConfig, progress: Progress | None, ranks: Ranks
+        self, text: Corpus, config: TrainConfig, progress: TrainingState | None, ranks: Ranks
     ) -> Iterator[Step]:
         for step in train(self.model, text, config, progress, ranks):
             self._decoders.clear()  # their copies of the weights are out of date
@@ -172,7 +172,7 @@ class TextGenerator:
         mark = self._read(prompt)
         return [mark.text + new for new in mark.generate_many(num=num, **options)]
 
-    def read(self, text: str, weights: str = "fp32", device: str = "cpu") -> Mark:
+    def read(self, text: str, weights: str = "fp32", device: str = "cpu") -> Prefix:
         """The place after a text, from which any number of texts can go on; see `Mark`.
 
         Weights of "int8" are read four times as fast, which pays from hidden 256 on and for many texts
@@ -209,7 +209,7 @@ class TextGenerator:
         """The components of the state that follow something one can name in a text, best first."""
         return components.components(self.model, self.tokenizer, self._adapted(text))
 
-    def reach(self, text: str | Text, farthest: int = 200, seed: int = 0) -> reach.Reach:
+    def reach(self, text: str | Text, farthest: int = 200, seed: int = 0) -> reach.GradientReach:
         """How far back the gradient and the memory of the model reach, measured on a text."""
         return reach.reach(self.model, self._adapted(text), farthest, seed)
 
@@ -227,11 +227,11 @@ class TextGenerator:
         split_on: str | None = self.record.get("corpus", {}).get("split_on")
         return split_on
 
-    def _read(self, text: str, weights: str = "fp32") -> Mark:
+    def _read(self, text: str, weights: str = "fp32") -> Prefix:
         text = self._adapt(text)
         if weights not in self._decoders:
             self._decoders[weights] = Decoder(self.model, weights)
-        return Mark.after(text, self.tokenizer, self._decoders[weights])
+        return Prefix.from_text(text, self.tokenizer, self._decoders[weights])
 
     def _adapt(self, text: str) -> str:
         """A text in characters that the model knows; warns whoever called the public method."""

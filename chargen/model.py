@@ -31,11 +31,33 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 NORM_EPSILON = 1e-5
 _LARGEST = 1 << 30  # of any size; no machine holds such a model
 
+
+@dataclass(frozen=True)
+class StateComponent:
+    """One number of the state of a layer, or of one of its gates."""
+
+    layer: int  # from 1
+    index: int  # from 0 to H - 1
+    kind: str = "cell"  # cell, hidden, or the name of a gate
+
+    def check(self, config: ModelConfig) -> None:
+        """Raises ChargenError where a model of this shape has no such component."""
+        for name, number, first, count in (
+            ("layer", self.layer, 1, config.num_layers),
+            ("component", self.index, 0, config.hidden_size),
+        ):
+            if not first <= number < first + count:
+                raise ChargenError(
+                    f"the model has no {name} {number}",
+                    f"take one from {first} to {first + count - 1}",
+                )
+
+
 # One tuple per layer: (h, c) for lstm, (h,) for gru and rnn, each tensor of shape (1, B, H).
 State = list[tuple[Tensor, ...]]
 
 
-class Noise(NamedTuple):
+class DropoutMask(NamedTuple):
     """Randomness for dropout: drawn for all lanes, of which some are read here.
 
     So what is hidden does not depend on how many processes share the lanes.
@@ -171,7 +193,7 @@ class Stack(nn.Module):
         self,
         ids: Tensor,
         state: State,
-        dropout: Noise | None = None,
+        dropout: DropoutMask | None = None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Ids (T, B) and the state before them to outputs (T, B, H) and the state after them.
@@ -186,7 +208,7 @@ class Stack(nn.Module):
         self,
         embedded: Tensor,
         state: State,
-        dropout: Noise | None = None,
+        dropout: DropoutMask | None = None,
         lengths: Tensor | None = None,
         seen: list[tuple[Tensor, Tensor]] | None = None,
     ) -> tuple[Tensor, State]:
@@ -273,12 +295,14 @@ class LanguageModel(nn.Module):
         """The empty state: zeros."""
         return self.stack.initial_state(batch)
 
-    def forward(self, ids: Tensor, state: State, dropout: Noise | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, ids: Tensor, state: State, dropout: DropoutMask | None = None
+    ) -> tuple[Tensor, State]:
         """Ids (T, B) and a state to logits (T, B, V) and the state after the last id."""
         outputs, state = self.stack(ids, state, dropout)
         return self.head(outputs), state
 
-    def sharpen(self, factor: float) -> None:
+    def scale_logits(self, factor: float) -> None:
         """Multiplies all logits from now on."""
         self.head.weight.data.mul_(factor)
         self.head.bias.data.mul_(factor)
@@ -312,7 +336,7 @@ class Classifier(nn.Module):
         return []
 
     def forward(
-        self, ids: Tensor, lengths: Tensor, dropout: Noise | None = None
+        self, ids: Tensor, lengths: Tensor, dropout: DropoutMask | None = None
     ) -> tuple[Tensor, Tensor]:
         """Texts (T, B) of these lengths (B,) to logits (B, C) and outputs of the stack (T, B, width).
 
@@ -323,7 +347,7 @@ class Classifier(nn.Module):
         outputs, _ = self.stack(ids, state, dropout, lengths)
         return self.judge(outputs, lengths, dropout), outputs
 
-    def judge(self, outputs: Tensor, lengths: Tensor, dropout: Noise | None = None) -> Tensor:
+    def judge(self, outputs: Tensor, lengths: Tensor, dropout: DropoutMask | None = None) -> Tensor:
         """Outputs of the stack (T, B, width) for texts of these lengths (B,) to logits (B, C)."""
         pooled = self.pool(outputs, lengths)  # (B, width)
         if dropout is not None and self.config.dropout:

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from chargen import ChargenError
-from chargen.model import CELLS, NORM_EPSILON, LanguageModel, ModelConfig, Noise, _RmsNorm, detach
+from chargen.model import (
+    CELLS,
+    NORM_EPSILON,
+    DropoutMask,
+    LanguageModel,
+    ModelConfig,
+    _RmsNorm,
+    detach,
+)
 
 SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
 
@@ -78,7 +86,7 @@ def test_dropout_happens_only_with_randomness_and_depends_on_nothing_else(ids):
     model = model_of(dropout=0.5)
     state = model.initial_state(3)
     plain = [model(ids, state)[0] for _ in range(2)]
-    dropped = [model(ids, state, Noise(torch.Generator().manual_seed(7)))[0] for _ in range(2)]
+    dropped = [model(ids, state, DropoutMask(torch.Generator().manual_seed(7)))[0] for _ in range(2)]
     assert torch.equal(plain[0], plain[1])
     assert torch.equal(dropped[0], dropped[1])
     assert not torch.equal(plain[0], dropped[0])
@@ -86,9 +94,9 @@ def test_dropout_happens_only_with_randomness_and_depends_on_nothing_else(ids):
 
 def test_dropout_of_some_lanes_is_that_of_all():
     like = torch.ones(6, 5)
-    whole = Noise(torch.Generator().manual_seed(7)).mask(like, 0.5)
+    whole = DropoutMask(torch.Generator().manual_seed(7)).mask(like, 0.5)
     parts = [
-        Noise(torch.Generator().manual_seed(7), slice(start, start + 2), 6).mask(like[:2], 0.5)
+        DropoutMask(torch.Generator().manual_seed(7), slice(start, start + 2), 6).mask(like[:2], 0.5)
         for start in (0, 2, 4)
     ]
     assert torch.equal(torch.cat(parts), whole)

@@ -30,14 +30,14 @@ from safetensors.torch import load_file, save_file
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
-from chargen.runs.state import states
+from chargen.runs.state import state_folders
 from chargen.training.config import TrainConfig
 
 QUICK = ["--steps", 3, "--hidden", 16, "--batch", 4, "--window", 16]
 LONG = ["--steps", 100_000, "--hidden", 16, "--batch", 4, "--window", 16, "--save-every", 0]
 
 TABLE: dict[int, str] = {}
-ELSEWHERE = {"tests/test_web.py and, for 75 and 78, tests/test_page.py": [*range(71, 80)]}
+ELSEWHERE = {"tests/web/test_api.py and, for 75 and 78, tests/web/test_page.py": [*range(71, 80)]}
 WAITING = {
     "writing by a pattern (no --regex)": [39, 40],
     "a server with OpenAI's interface (not planned)": [80],
@@ -608,9 +608,9 @@ def test_a_checkpoint_that_lies_to_the_real_command(call, model, sign, tmp_path,
 
 def _wait_for_a_state(folder):
     deadline = time.monotonic() + 60
-    while not states(folder) and time.monotonic() < deadline:
+    while not state_folders(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert states(folder)
+    assert state_folders(folder)
 
 
 @row(54, what="disk full: E1, the earlier state and model are sound, nothing is half there")
@@ -671,7 +671,7 @@ def test_no_space_at_any_moment(verse, tmp_path, monkeypatch, moment):
     assert TextGenerator.load(tmp_path / "run").generate(seed=1) == whole.generate(seed=1)
 
 
-TABLE[55] = "killed at random moments: test_killed.py"
+TABLE[55] = "killed at random moments: runs/test_killed.py"
 
 
 @row(56, what="the folder is removed during training: it is made again")
@@ -708,7 +708,7 @@ def test_two_trainers_in_one_folder(start, call, files, tmp_path, how):
     assert not (tmp_path / "model" / ".lock").exists()
 
 
-@row(58, what="only the last two states are kept, nothing foreign is deleted: test_run.py")
+@row(58, what="only the last two states are kept, nothing foreign is deleted: runs/test_run.py")
 @row(59, what="permissions follow the umask")
 def test_permissions_follow_the_umask(verse, tmp_path):
     before = os.umask(0o022)
@@ -726,7 +726,7 @@ def test_permissions_follow_the_umask(verse, tmp_path):
 # Going on ---------------------------------------------------------------------------------------
 
 
-TABLE[60] = "30 steps are 13 and 17, bit for bit: test_run.py"
+TABLE[60] = "30 steps are 13 and 17, bit for bit: runs/test_run.py"
 
 
 @row(25, what="a corpus that changed: refused with the two ways on")
@@ -746,24 +746,24 @@ def test_going_on_by_the_real_command(call, files, tmp_path, verse):
     files("verse.txt", verse + "new line\n")
     plain(*call("train", "--resume", "--steps", 9), 1, "put the old text back, or train anew")
     files("verse.txt", verse)
-    newest = states(tmp_path / "checkpoints" / "verse")[-1]
+    newest = state_folders(tmp_path / "checkpoints" / "verse")[-1]
     (newest / "state.safetensors").write_bytes(b"cut")
     status, _, err = call("train", "--resume", "--steps", 9)
     assert status == 0, err
     assert f"note: {newest.relative_to(tmp_path)}/state.safetensors is missing or was changed" in err
-    for state in states(tmp_path / "checkpoints" / "verse"):
+    for state in state_folders(tmp_path / "checkpoints" / "verse"):
         (state / "manifest.json").write_text("{")
     plain(*call("train", "--resume", "--steps", 12), 1, "no state .* can be gone on from")
 
 
-@row(64, what="a torn last line of the metrics is cut off, no step comes twice: test_run.py")
+@row(64, what="a torn last line of the metrics is cut off, no step comes twice: runs/test_run.py")
 @row(65, what="a loss that explodes: E1 with advice, no weight is touched")
 @pytest.mark.parametrize("lr", ["1e3", "1e6", "1e30"])
 def test_a_learning_rate_beyond_reason(run, files, tmp_path, lr):
     status = run("train", "verse.txt", "--lr", lr, *QUICK[2:], "--steps", 50)
     plain(*status, 1, "broke down for the third time.*--lr 0.004")
     assert status[2].count("with half the learning rate") == 2
-    for state in states(tmp_path / "checkpoints" / "verse"):
+    for state in state_folders(tmp_path / "checkpoints" / "verse"):
         tensors = load_file(state / "state.safetensors")
         assert all(tensor.isfinite().all() for tensor in tensors.values())
 
@@ -848,7 +848,7 @@ def test_json_is_one_object(run, files):
 # Labelled texts and downloads -------------------------------------------------------------------
 
 
-TABLE[82] = "no network, a wrong sum, a break, a redirect, too much: test_fetching.py"
+TABLE[82] = "no network, a wrong sum, a break, a redirect, too much: data/test_download.py"
 
 
 @row(81, what="labelled texts that are not as they should be: E1 with the line")
@@ -950,7 +950,7 @@ def test_any_value_in_the_config_of_a_model_or_of_a_state(verse, tmp_path, sign,
                 pass
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(sound, folder)
-    for place in (folder, *states(folder)):
+    for place in (folder, *state_folders(folder)):
         record = json.loads((place / "config.json").read_text())
         parts = [record, *(part for part in record.values() if isinstance(part, dict) and part)]
         part = data.draw(st.sampled_from(parts))

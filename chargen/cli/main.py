@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chargen.cli.options import option_name
 from chargen.cli.terminal import _open_closed_streams, say
 from chargen.errors import ChargenError
 
@@ -54,7 +55,7 @@ class _Commands(Lazy):
         try:
             return super().invoke(ctx)
         except ChargenError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(error.text(option_name)) from error
         except click.BadParameter as error:
             if error.ctx and error.param and error.param.name:
                 source = error.ctx.get_parameter_source(error.param.name)

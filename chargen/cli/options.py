@@ -53,3 +53,19 @@ def was_given(context: click.Context, name: str) -> bool:
     """Whether a person said it, as an option or as a variable, rather than left it to its default."""
     source = context.get_parameter_source(name)
     return source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+
+
+# What an option is called where its name is not that of the library's parameter.
+_OPTIONS = {
+    "embedding_size": "--embedding",
+    "hidden_size": "--hidden",
+    "learning_rate": "--lr",
+    "num_layers": "--layers",
+    "skip_unknown": "--unknown skip",
+    "train": "`chargen train`",
+}
+
+
+def option_name(term: str) -> str:
+    """Returns what a term of the library's errors is called on the command line."""
+    return _OPTIONS.get(term, f"--{term.replace('_', '-')}")

@@ -44,7 +44,7 @@ def watch(
                 bar.write(_line(step, score, beside), file=sys.stderr)
             if step.remark and not step.finished:
                 bar.write(f"note: {step.remark}", file=sys.stderr)
-            if not step.finished and ranks.any(bool(asked)):
+            if not step.finished and ranks.any_rank(bool(asked)):
                 break
         else:
             return step

@@ -20,7 +20,7 @@ from chargen.cli.terminal import read_text, say, shown
 
 if TYPE_CHECKING:
     from chargen.generation.constraints import Clamp
-    from chargen.generation.prefix import Mark
+    from chargen.generation.prefix import Prefix
 
 
 class Clamping(click.ParamType):  # type: ignore[type-arg]
@@ -196,7 +196,7 @@ def sample(
                 say(f"  {line}")
 
 
-def _streamed(mark: Mark, options: dict[str, Any]) -> str:
+def _streamed(mark: Prefix, options: dict[str, Any]) -> str:
     """Writes a text to stdout as it is drawn; returns it."""
     written, flushed = [], time.monotonic()
     for piece in chain([mark.text], mark.stream(**options)):

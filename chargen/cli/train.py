@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chargen.data.corpus import Corpus
     from chargen.data.text import Text
     from chargen.runs.run import Run
-    from chargen.runs.state import Saved
+    from chargen.runs.state import ResumePoint
     from chargen.training.distributed import Ranks
     from chargen.training.loop import Step
 
@@ -153,9 +153,9 @@ def train(
     from chargen.training.distributed import join
 
     with join() as ranks, _one_voice(ranks):
-        folder = ranks.shared(lambda: folder_of(out, corpus, resume, overwrite))
+        folder = ranks.broadcast_object(lambda: folder_of(out, corpus, resume, overwrite))
         _train(context, ranks, folder, corpus, budget, resume, save_every, device, options)
-        if as_json and ranks.first:
+        if as_json and ranks.is_main:
             click.echo(json.dumps(_result(folder), allow_nan=False))
 
 
@@ -183,19 +183,19 @@ def _train(
             _already(saved, folder)
             return
         if saved:
-            writing, beaten, kept_apart = _resume(run, saved, corpus, budget)
+            writing, baselines, kept_apart = _resume(run, saved, corpus, budget)
         else:
             if resume:
                 refuse_other_files(folder)
                 say(f"note: nothing was kept in {folder} yet: this is the first step")
-            writing, beaten, kept_apart = _begin(run, corpus, budget, place, options)
-        _report(_watch(writing, folder, ranks), beaten, folder, kept_apart)
+            writing, baselines, kept_apart = _begin(run, corpus, budget, place, options)
+        _report(_watch(writing, folder, ranks), baselines, folder, kept_apart)
 
 
 @contextmanager
 def _one_voice(ranks: Ranks) -> Iterator[None]:
     """Of several processes, only the first one is heard."""
-    if ranks.first:
+    if ranks.is_main:
         yield
         return
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
@@ -213,7 +213,7 @@ def _begin(
     run: Run, sources: Sequence[str], budget: dict[str, Any], device: Any, options: dict[str, Any]
 ) -> _Training:
     from chargen.data.text import Text
-    from chargen.evaluation.baselines import baselines
+    from chargen.evaluation.baselines import baseline_bits
     from chargen.generator import TextGenerator
     from chargen.model import LanguageModel
     from chargen.training.config import TrainConfig
@@ -244,9 +244,9 @@ def _begin(
     say(_describe(corpus))
     if len(corpus.validation) < 2 and corpus.val_fraction:
         say("note: too little is kept apart to measure by: there will be no score")
-    chosen = run.ranks.shared(lambda: plan(corpus, device, training, sizes))
+    chosen = run.ranks.broadcast_object(lambda: plan(corpus, device, training, sizes))
     say(f"model    {chosen.reason}")
-    beaten = baselines(corpus)
+    baselines = baseline_bits(corpus)
     settings = options | {
         # So that the corpus is found again from wherever it is asked for.
         "corpus": [str(Path(s).absolute()) if Path(s).exists() else s for s in sources],
@@ -260,12 +260,12 @@ def _begin(
     }
     model = LanguageModel.new(chosen.model, options["seed"]).to(device)
     writer = TextGenerator(model, corpus.tokenizer)
-    return run.begin(writer, corpus, chosen.training, settings), beaten, len(corpus.validation)
+    return run.begin(writer, corpus, chosen.training, settings), baselines, len(corpus.validation)
 
 
-def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, Any]) -> _Training:
+def _resume(run: Run, saved: ResumePoint, sources: Sequence[str], budget: dict[str, Any]) -> _Training:
     from chargen.data.text import Text
-    from chargen.evaluation.baselines import baselines
+    from chargen.evaluation.baselines import baseline_bits
 
     for fault in saved.faults:
         say(f"note: {fault}; going on from the state before it")
@@ -282,14 +282,14 @@ def _resume(run: Run, saved: Saved, sources: Sequence[str], budget: dict[str, An
         f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
         f"{config.parameters / 1e6:.2f} M parameters, at step {now.step:,} after {clock(now.seconds)}"
     )
-    beaten = baselines(corpus)
+    baselines = baseline_bits(corpus)
     steps = run.resume(saved, corpus, **budget)
     if note := saved.inexact():
         say(f"note: {note}")
-    return steps, beaten, len(corpus.validation)
+    return steps, baselines, len(corpus.validation)
 
 
-def _refuse_changes(context: click.Context, saved: Saved, folder: Path) -> None:
+def _refuse_changes(context: click.Context, saved: ResumePoint, folder: Path) -> None:
     """A training goes on as it was begun: names the first option that asks for something else."""
     for parameter in context.command.params:
         name = parameter.name or ""
@@ -310,11 +310,11 @@ def _prepare(run: Run, text: Text, options: dict[str, Any]) -> Corpus:
         say(f"note: {note}")
     recipe = {name: options[name] for name in ("vocab_size", "split_on", "val_fraction")}
     # Of several processes, the others find in the cache what the first one has put there.
-    run.ranks.shared(lambda: str(tokenize(text, options["tokenizer"], **recipe)))
+    run.ranks.broadcast_object(lambda: str(tokenize(text, options["tokenizer"], **recipe)))
     return prepare(text, kind=options["tokenizer"], **recipe)
 
 
-def _already(saved: Saved, folder: Path) -> None:
+def _already(saved: ResumePoint, folder: Path) -> None:
     scores = _result(folder)
     bits = scores["val_bits_per_character"]
     unit, amount = saved.config.budget
@@ -378,10 +378,10 @@ def _going_on(folder: Path) -> str:
     return f"chargen train --resume -o {shlex.quote(str(folder))}"
 
 
-def _report(last: Step, beaten: dict[str, float], folder: Path, kept_apart: int) -> None:
+def _report(last: Step, baselines: dict[str, float], folder: Path, kept_apart: int) -> None:
     if last.score:
         part = f" (of {kept_apart:,} ids kept apart)" if last.score.tokens + 1 < kept_apart else ""
-        than = ", ".join(f"{name} {bits:.3f}" for name, bits in beaten.items())
+        than = ", ".join(f"{name} {bits:.3f}" for name, bits in baselines.items())
         say(
             f"done     {last.score.bits_per_character:.3f} bits per character ({than})\n"
             f"         {last.score.nats_per_token:.4f} nats per token, on "

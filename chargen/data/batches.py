@@ -18,7 +18,7 @@ SHORTEST = 0.3  # part of a text that is shown where it is cropped
 
 
 @dataclass(frozen=True)
-class Habits:
+class Augmentation:
     """How texts are shown while learning."""
 
     reading: float = 1.0  # weight of the loss of reading, beside that of judging
@@ -27,7 +27,7 @@ class Habits:
     longest: int | None = None  # ids of a text that are shown at once, another part each time
 
 
-PRACTISED = Habits(reading=0.2, noise=0.05, cropped=0.0)  # of a stack that can read already
+FINE_TUNING = Augmentation(reading=0.2, noise=0.05, cropped=0.0)  # of a stack that can read already
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Texts:
     def batch(
         self,
         places: npt.NDArray[np.int64],
-        habits: Habits | None = None,
+        augmentation: Augmentation | None = None,
         rng: np.random.Generator | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The texts at these places as ids (T, B), padded with zeros, and their lengths (B,).
@@ -66,11 +66,11 @@ class Texts:
         """
         lengths, skipped = self.lengths[places], np.zeros(len(places), np.int64)
         begins = self.ends[places] - lengths
-        if habits is not None and rng is not None:
-            chosen = rng.random(len(places)) < habits.cropped
+        if augmentation is not None and rng is not None:
+            chosen = rng.random(len(places)) < augmentation.cropped
             shares = np.where(chosen, rng.uniform(SHORTEST, 1, len(places)), 1)
             kept = np.ceil(lengths * shares).astype(np.int64)
-            kept = np.minimum(kept, habits.longest or kept)
+            kept = np.minimum(kept, augmentation.longest or kept)
             skipped = (rng.random(len(places)) * (lengths - kept + 1)).astype(np.int64)
             lengths = kept
         times = np.arange(lengths.max())[:, None]  # (T, 1)
@@ -89,10 +89,10 @@ def encoded(
     """Texts as ids, each behind the beginning of a document, as far as they are read."""
     places = {name: place for place, name in enumerate(classes)}
     labels = [places.get(label, -1) for label in data.labels]
-    return Texts.of([_encode(text, tokenizer, longest) for text in data.texts], labels)
+    return Texts.of([encode_truncated(text, tokenizer, longest) for text in data.texts], labels)
 
 
-def _encode(text: str, tokenizer: Tokenizer, longest: int) -> Ids:
+def encode_truncated(text: str, tokenizer: Tokenizer, longest: int) -> Ids:
     # No piece is longer than sixteen characters: the rest of a long text need not be looked at.
     text = text[: 16 * longest].replace("\r\n", "\n").replace("\r", "\n")
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chargen.data.tables import _json_lines, _kind, _labelled, _table
+from chargen.data.tables import json_line_rows, labelled_rows, table_kind, table_rows
 from chargen.data.text import Text
 from chargen.errors import ChargenError
 
@@ -92,9 +92,9 @@ class Labelled:
         if not content.strip():
             raise ChargenError(f"{source} is empty: there is no text to learn from")
         notes: list[str] = []
-        kind = _kind(path.suffix.lower(), content)
-        rows = _json_lines(content) if kind == "JSON lines" else _table(content, kind)
-        found = _labelled(source, kind, rows, list(text), label, header, skip_bad_rows, notes)
+        kind = table_kind(path.suffix.lower(), content)
+        rows = json_line_rows(content) if kind == "JSON lines" else table_rows(content, kind)
+        found = labelled_rows(source, kind, rows, list(text), label, header, skip_bad_rows, notes)
         texts, labels = zip(*found, strict=True) if found else ((), ())
         if not texts:
             raise ChargenError(f"{source} holds no labelled text")

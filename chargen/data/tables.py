@@ -27,7 +27,7 @@ class _Row:
     fault: str = ""
 
 
-def _kind(suffix: str, content: str) -> str:
+def table_kind(suffix: str, content: str) -> str:
     """By the name of the file, else by its first line."""
     if suffix in (".jsonl", ".ndjson", ".json"):
         return "JSON lines"
@@ -41,7 +41,7 @@ def _kind(suffix: str, content: str) -> str:
     return "tab-separated" if "\t" in first else "comma-separated"
 
 
-def _json_lines(content: str) -> Iterator[_Row]:
+def json_line_rows(content: str) -> Iterator[_Row]:
     for line, text in enumerate(content.split("\n"), start=1):
         if not text.strip():
             continue
@@ -53,7 +53,7 @@ def _json_lines(content: str) -> Iterator[_Row]:
         yield _Row(line, value) if isinstance(value, dict) else _Row(line, {}, "not a JSON object")
 
 
-def _table(content: str, kind: str) -> Iterator[_Row]:
+def table_rows(content: str, kind: str) -> Iterator[_Row]:
     """Rows of a table. Tabs separate without quotes, as those who write them mean it."""
     if kind == "tab-separated":
         for line, text in enumerate(content.split("\n"), start=1):
@@ -76,7 +76,7 @@ def _table(content: str, kind: str) -> Iterator[_Row]:
             yield _Row(line, cells)
 
 
-def _labelled(
+def labelled_rows(
     source: str,
     kind: str,
     rows: Iterator[_Row],

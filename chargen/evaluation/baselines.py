@@ -68,7 +68,7 @@ def _look_up(
 BASELINE_IDS = 1 << 17  # by which simpler models are measured
 
 
-def baselines(corpus: Corpus) -> dict[str, float]:
+def baseline_bits(corpus: Corpus) -> dict[str, float]:
     """What a model has to be better than, in bits per character of the validation part."""
     ids = corpus.validation[:BASELINE_IDS]
     if len(ids) < 2:

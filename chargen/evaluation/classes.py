@@ -68,7 +68,7 @@ class ClassScore:
         return float(-np.log(np.maximum(right, 1e-12)).mean()) if known.any() else math.nan
 
     @property
-    def watched(self) -> float:
+    def validation_loss(self) -> float:
         """What training watches on what it never saw: errors, and surprise where they are equal.
 
         Surprise alone would choose too early: it grows with overconfidence while errors still fall.

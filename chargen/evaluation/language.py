@@ -22,7 +22,7 @@ from chargen.tokenizers.base import Ids, Tokenizer
 _QUICK_LANES, _LEAD = 32, 256  # lanes of a quick evaluation, and what each reads before it counts
 # Factors of the logits; where two are as good, the first one.
 _COARSE = (1.0, 0.9, 0.8)  # on the way
-_CONFIDENCES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.05, 1.1, 1.2)
+_LOGIT_SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.05, 1.1, 1.2)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Score:
     tokens: int
     characters: int
     bytes: int
-    sharpened: float | None = None  # nats with the best confidence, where it was sought
+    calibrated_nats: float | None = None  # nats with the best confidence, where it was sought
 
     @property
     def nats_per_token(self) -> float:
@@ -41,13 +41,13 @@ class Score:
         return self.nats / max(1, self.tokens)
 
     @property
-    def watched(self) -> float:
+    def validation_loss(self) -> float:
         """What training watches on what it never saw: what a model is worth once it is set right.
 
         Who knows a text by heart is too sure of another one, which is mended in the end; judged
         without that, weights of an earlier step would look better than they are.
         """
-        nats = self.nats if self.sharpened is None else self.sharpened
+        nats = self.nats if self.calibrated_nats is None else self.calibrated_nats
         return nats / max(1, self.tokens)
 
     @property
@@ -73,7 +73,7 @@ def evaluate(
     tokenizer: Tokenizer,
     window: int | None = None,
     quick: int | None = None,
-    sharpen: bool = False,
+    scale_logits: bool = False,
 ) -> Score:
     """Scores ids under a model, the state carried through the whole text.
 
@@ -89,22 +89,22 @@ def evaluate(
         starts = np.arange(0, scored, length)
     else:
         starts, length, lead = _lanes(scored, quick)
-    nats = _nats(model, ids, starts, length, lead, _COARSE if sharpen else (1.0,))
+    nats = _nats(model, ids, starts, length, lead, _COARSE if scale_logits else (1.0,))
     read = ids[1:]
     if len(starts) * length < scored:
         read = np.concatenate([ids[start + 1 : start + 1 + length] for start in starts])
-    sharpened = float(nats.min()) if sharpen else None
-    return Score(float(nats[0]), len(read), *tokenizer.measure(read), sharpened)
+    calibrated_nats = float(nats.min()) if scale_logits else None
+    return Score(float(nats[0]), len(read), *tokenizer.measure(read), calibrated_nats)
 
 
 @torch.no_grad()
-def best_confidence(model: LanguageModel, ids: Ids, quick: int) -> float:
+def best_logit_scale(model: LanguageModel, ids: Ids, quick: int) -> float:
     """By what all logits are to be multiplied to make ids, at least two, the likeliest.
 
     The inverse of the temperature of Guo et al. 2017, by about so many ids as `quick` says.
     """
-    nats = _nats(model, ids, *_lanes(len(ids) - 1, quick), _CONFIDENCES)
-    return _CONFIDENCES[int(np.argmin(nats))]
+    nats = _nats(model, ids, *_lanes(len(ids) - 1, quick), _LOGIT_SCALES)
+    return _LOGIT_SCALES[int(np.argmin(nats))]
 
 
 def _lanes(scored: int, quick: int) -> tuple[Ids, int, int]:

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple, Protocol
 
 from chargen.errors import ChargenError
-from chargen.model import ModelConfig
+from chargen.model import ModelConfig, StateComponent
 from chargen.tokenizers.base import Tokenizer
 
 
@@ -19,14 +19,7 @@ class Clamp(NamedTuple):
 
     def check(self, config: ModelConfig) -> None:
         """Raises ChargenError where a model has no such component."""
-        for name, number, first, size in (
-            ("layer", self.layer, 1, config.num_layers),
-            ("component", self.component, 0, config.hidden_size),
-        ):
-            if not first <= number < first + size:
-                raise ChargenError(
-                    f"the model has no {name} {number}; take one from {first} to {first + size - 1}"
-                )
+        StateComponent(self.layer, self.component).check(config)
         if not math.isfinite(self.value):
             raise ChargenError(f"a component cannot be held at {self.value}")
 
@@ -58,7 +51,7 @@ class Limit(Protocol):
         """For a text that has begun like this."""
 
 
-class _Veto:
+class TokenVeto:
     """A follower of a text as one of ids, which may be parts of characters."""
 
     def __init__(self, tokenizer: Tokenizer, follower: Follower) -> None:

@@ -55,7 +55,7 @@ def draw_on_gpu(
         at.add_(1)
 
     def block() -> None:
-        blocks = [sampler.noise(rng, (NOISE_STEPS, vocab_size)) for rng in generators]
+        blocks = [sampler.gumbel_noise(rng, (NOISE_STEPS, vocab_size)) for rng in generators]
         if sampler.greedy:
             blocks = [np.zeros_like(some) for some in blocks]
         noise.copy_(torch.from_numpy(np.stack(blocks, 1)))

@@ -52,7 +52,7 @@ def draw_on(
     place: Any = 0 if streams == 1 else np.zeros(streams, np.int8)  # the guide's states
     generators = [np.random.default_rng([seed, stream]) for stream in range(streams)]
     while True:
-        blocks = [sampler.noise(rng, (NOISE_STEPS, decoder.vocab_size)) for rng in generators]
+        blocks = [sampler.gumbel_noise(rng, (NOISE_STEPS, decoder.vocab_size)) for rng in generators]
         # (steps, V) for one stream, (steps, V, B) for several
         for row in blocks[0] if streams == 1 else np.stack(blocks, axis=-1):
             if guide is not None:
@@ -76,10 +76,10 @@ def _accepted(ids: Any, logits: Array, noise: Array, sampler: Sampler, vetoes: S
     chosen = list(ids) if several else [ids]
     for stream, veto in enumerate(vetoes):
         mine = logits[:, stream] if several else logits
-        luck = noise[:, stream] if several else noise
+        gumbel = noise[:, stream] if several else noise
         while veto.refuses(int(chosen[stream])):
             mine[chosen[stream]] = -np.inf
-            chosen[stream] = sampler.choose(mine, luck)
+            chosen[stream] = sampler.choose(mine, gumbel)
             if np.isneginf(mine[chosen[stream]]):
                 raise ChargenError("every way on is refused: allow longer copies, or begin elsewhere")
         veto.push(int(chosen[stream]))

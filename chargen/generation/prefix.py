@@ -12,17 +12,17 @@ from copy import copy
 from typing import Any
 
 from chargen.errors import ChargenError
-from chargen.generation.constraints import Clamp, Limit, _Veto
+from chargen.generation.constraints import Clamp, Limit, TokenVeto
 from chargen.generation.cuda import draw_on_gpu
 from chargen.generation.decoder import Array, Decoder, DecodingState
 from chargen.generation.draw import draw_on
 from chargen.generation.sampler import Sampler
-from chargen.generation.text_stream import Writing
+from chargen.generation.text_stream import StopMatcher
 from chargen.model import LanguageModel
 from chargen.tokenizers.base import Tokenizer
 
 
-class Mark:
+class Prefix:
     """Where a generator is after a text.
 
     mark = writer.read("ROMEO:\\n")
@@ -41,7 +41,7 @@ class Mark:
         self._gpu: LanguageModel | None = None
 
     @classmethod
-    def after(cls, text: str, tokenizer: Tokenizer, decoder: Decoder) -> Mark:
+    def from_text(cls, text: str, tokenizer: Tokenizer, decoder: Decoder) -> Prefix:
         """Reads a text from its beginning.
 
         Raises ChargenError for a character that is not in the vocabulary.
@@ -49,21 +49,21 @@ class Mark:
         state = decoder.start()
         return cls(text, tokenizer, decoder, state, decoder.read(_context(text, tokenizer), state))
 
-    def read(self, more: str) -> Mark:
+    def read(self, more: str) -> Prefix:
         """The place after more of the text; this one stays where it is."""
         if not more:
             return self
         if not self.text or self._tokenizer.kind not in ("char", "byte"):
             # The pieces of a whole text are not those of its parts side by side.
-            ahead = Mark.after(self.text + more, self._tokenizer, self._decoder)
+            ahead = Prefix.from_text(self.text + more, self._tokenizer, self._decoder)
         else:
             state = self._state.fork()
             logits = self._decoder.read(self._tokenizer.encode(more).tolist(), state)
-            ahead = Mark(self.text + more, self._tokenizer, self._decoder, state, logits)
+            ahead = Prefix(self.text + more, self._tokenizer, self._decoder, state, logits)
         ahead._limit, ahead._gpu = self._limit, self._gpu
         return ahead
 
-    def on_gpu(self, model: LanguageModel) -> Mark:
+    def on_gpu(self, model: LanguageModel) -> Prefix:
         """The same place, from which the model goes on where it is, on a GPU.
 
         With --top-k and its like, with what is held or kept out, and by bytes, it goes on here.
@@ -72,7 +72,7 @@ class Mark:
         there._gpu = model
         return there
 
-    def clamped(self, *clamps: Clamp) -> Mark:
+    def clamped(self, *clamps: Clamp) -> Prefix:
         """The same place, with components of the state held from here on.
 
         Raises ChargenError for a component that the model does not have.
@@ -81,7 +81,7 @@ class Mark:
         held._decoder = self._decoder.clamped(clamps)
         return held
 
-    def limited(self, limit: Limit) -> Mark:
+    def limited(self, limit: Limit) -> Prefix:
         """The same place, where what is written is kept from what a limit refuses.
 
         mark.limited(Copies.of(corpus).limit(30)) never copies more than 30 characters in a row.
@@ -157,11 +157,11 @@ class Mark:
             raise ChargenError(f"seed must be 0 or more, got {seed}")
         if length <= 0:
             return
-        writings = [Writing(self._tokenizer, length, stop) for _ in range(num)]
+        matchers = [StopMatcher(self._tokenizer, length, stop) for _ in range(num)]
         guide = self._tokenizer.guide
-        vetoes: list[_Veto] = []
+        vetoes: list[TokenVeto] = []
         if self._limit:
-            vetoes = [_Veto(self._tokenizer, self._limit.follow(self.text)) for _ in range(num)]
+            vetoes = [TokenVeto(self._tokenizer, self._limit.follow(self.text)) for _ in range(num)]
         place = self._state, self._logits, sampler, seed, num
         plain = not (guide or vetoes or sampler.narrows or self._decoder.held)
         if self._gpu is not None and plain:
@@ -170,8 +170,8 @@ class Mark:
             draws = draw_on(self._decoder, *place, guide, vetoes)
         for ids in draws:
             drawn: Any = [ids] if num == 1 else ids
-            yield [writing.push(token) for writing, token in zip(writings, drawn, strict=True)]
-            if all(writing.finished for writing in writings):
+            yield [writing.push(token) for writing, token in zip(matchers, drawn, strict=True)]
+            if all(writing.finished for writing in matchers):
                 return
 
 

@@ -61,7 +61,9 @@ class Sampler:
         weights = np.exp(scaled - scaled.max(0))
         return np.asarray(weights / weights.sum(0))
 
-    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def gumbel_noise(
+        self, rng: np.random.Generator, shape: tuple[int, ...]
+    ) -> npt.NDArray[np.float32]:
         """Gumbel noise, the negative logarithm of exponential noise, scaled by the temperature."""
         noise = rng.standard_exponential(shape, np.float32)
         np.maximum(noise, np.finfo(np.float32).tiny, out=noise)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chargen.tokenizers.base import Tokenizer
 
 
-class Writing:
+class StopMatcher:
     """One stream's ids on their way to text: ends at a length, a stop text or the end symbol."""
 
     def __init__(self, tokenizer: Tokenizer, length: int, stops: Sequence[str] = ()) -> None:

@@ -27,7 +27,7 @@ _STEPS = 16  # distances at which characters are replaced, at most
 
 
 @dataclass(frozen=True)
-class Reach:
+class GradientReach:
     """Means over places in a text; distance 1 is the character right before the one predicted."""
 
     gradient: npt.NDArray[np.float64]  # (K,) norm of the gradient in nats, at the distances 1 to K
@@ -35,7 +35,7 @@ class Reach:
     change: npt.NDArray[np.float64]  # (len(distances),) in bits: KL divergence of the predictions
 
 
-def reach(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0) -> Reach:
+def reach(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0) -> GradientReach:
     """Measures at `PLACES` random places of a text; raises ChargenError for one that is too short."""
     span = farthest + LEAD
     if farthest < 1 or len(ids) < span + PLACES:
@@ -51,7 +51,7 @@ def reach(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0) ->
     inputs, targets = window[:-1], window[-1]
     distances = sorted({round(farthest ** (n / (_STEPS - 1))) for n in range(_STEPS)})
     change = _change(model, inputs, others.to(inputs), distances)
-    return Reach(_gradient(model, inputs, targets)[:farthest], distances, change)
+    return GradientReach(_gradient(model, inputs, targets)[:farthest], distances, change)
 
 
 def _gradient(model: LanguageModel, inputs: Tensor, targets: Tensor) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chargen.errors import ChargenError, writing
-from chargen.inspection.gradients import Reach
+from chargen.inspection.gradients import GradientReach
 from chargen.inspection.states import Array, Layers
 from chargen.rendering.colouring import PICTURES
 
@@ -21,7 +21,7 @@ _COLOURS = (_SECOND, "#6d28d9", _ACCENT, "#1d4ed8", "#be185d", "#4d7c0f")
 _MOST_LETTERS = 160  # on an axis, so that they can be read
 
 
-def reaches(path: str, found: Mapping[str, Reach]) -> None:
+def reaches(path: str, found: Mapping[str, GradientReach]) -> None:
     """The gradient, and what the past changes, by distance, on logarithmic axes.
 
     Raises ChargenError where matplotlib is not there, or the file cannot be written.

@@ -37,15 +37,15 @@ from chargen.data.text import Text
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
 from chargen.inspection.copies import Copies
-from chargen.runs.state import LINES, Saved, keep_state, load_state, states
+from chargen.runs.state import LINES, ResumePoint, keep_state, load_state, state_folders
 from chargen.storage import atomic, checkpoint
 from chargen.storage.lock import claimed
 from chargen.storage.schema import conform, parse
-from chargen.training.budget import enough
+from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.loop import Step
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 SAVE_SECONDS = 60.0  # between two states; one is also kept at every evaluation
 SAVE_SHARE = 1 / 150  # of the time; where it would be more, an evaluation passes without a state
@@ -74,20 +74,20 @@ class Run:
         self._stack = ExitStack()
 
     def __enter__(self) -> Run:
-        if self.ranks.first:
+        if self.ranks.is_main:
             self._stack.enter_context(claimed(self.folder))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def saved(self, device: torch.device | str = "cpu") -> Saved | None:
+    def saved(self, device: torch.device | str = "cpu") -> ResumePoint | None:
         """The newest sound state; None where there is none at all.
 
         Raises ChargenError where there are only damaged ones, or a model without any.
         """
         faults = []
-        for folder in reversed(states(self.folder)):
+        for folder in reversed(state_folders(self.folder)):
             try:
                 found = load_state(folder, torch.device(device))
             except ChargenError as error:
@@ -117,20 +117,20 @@ class Run:
         `settings` come back with `saved`. Each evaluation has a sample. Raises ChargenError where
         files of the folder would be replaced that are not those of a training.
         """
-        if self.ranks.first:
+        if self.ranks.is_main:
             with writing(self.folder):
-                if not states(self.folder):  # which has lines and perhaps no model yet
+                if not state_folders(self.folder):  # which has lines and perhaps no model yet
                     atomic.refuse_foreign(self.folder, LINES)
-                for state in states(self.folder):
+                for state in state_folders(self.folder):
                     shutil.rmtree(state)
                 for name in LINES:
                     (self.folder / name).unlink(missing_ok=True)
-        progress = Progress.begin(writer.model, config, ranks=self.ranks)
+        progress = TrainingState.begin(writer.model, config, ranks=self.ranks)
         return self._opened(self._steps(writer, corpus, config, progress, settings or {}, is_new=True))
 
     def resume(
         self,
-        saved: Saved,
+        saved: ResumePoint,
         text: str | Text | Corpus,
         *,
         minutes: float | None = None,
@@ -156,10 +156,10 @@ class Run:
                 "epochs": progress.position * config.batch / len(text.training),
                 "steps": progress.step,
             }
-            read = progress.taken * config.batch * config.window / len(text.training)
+            read = progress.steps_in_generation * config.batch * config.window / len(text.training)
             last = progress.generation + 1 == config.generations
             taught = progress.generation > 0
-            most = enough(writer.model.config.parameters, len(text.training), taught)
+            most = max_epochs(writer.model.config.parameters, len(text.training), taught)
             if minutes is not None and last and read > 0.95 * most:
                 raise ChargenError(
                     f"this training has read its text {spent['epochs']:.3g} times, which is enough; "
@@ -179,10 +179,10 @@ class Run:
             )
         mine = self.ranks.lanes(config.batch)
         progress.state = [tuple(t[:, mine].clone() for t in layer) for layer in progress.state]
-        self.ranks.wait()  # until all have read it
-        if self.ranks.first:
+        self.ranks.barrier()  # until all have read it
+        if self.ranks.is_main:
             with writing(self.folder):
-                atomic.settle(self.folder)
+                atomic.recover_interrupted_commit(self.folder)
                 for name in LINES:
                     _trim(self.folder / name, saved.record["lines"][name])
         return self._opened(self._steps(writer, text, config, progress, saved.settings, is_new=False))
@@ -196,7 +196,7 @@ class Run:
         writer: TextGenerator,
         corpus: Corpus,
         config: TrainConfig,
-        now: Progress,
+        now: TrainingState,
         settings: dict[str, Any],
         is_new: bool,
     ) -> Generator[Step]:
@@ -206,8 +206,8 @@ class Run:
             nonlocal kept, cost
             began = time.monotonic()
             with writing(self.folder):  # which may be removed while we look what is there
-                whole = [tuple(map(self.ranks.whole, layer)) for layer in now.state]
-                if self.ranks.first:
+                whole = [tuple(map(self.ranks.all_gather, layer)) for layer in now.state]
+                if self.ranks.is_main:
                     keep_state(self.folder, writer, config, replace(now, state=whole), settings)
             kept = time.monotonic()
             cost = kept - began
@@ -219,7 +219,7 @@ class Run:
             for step in steps:
                 if step.finished:
                     break
-                if step.evaluated and self.ranks.first:
+                if step.evaluated and self.ranks.is_main:
                     step = replace(
                         step, sample=writer.generate(length=SAMPLE_LENGTH, seed=step.number)
                     )
@@ -230,15 +230,15 @@ class Run:
                 since = time.monotonic() - kept
                 cheap = cost < max(CHEAP_SECONDS, SAVE_SHARE * since)
                 wanted = now.over or since >= self._save_seconds or (step.evaluated and cheap)
-                if self.ranks.told(wanted)[0]:
+                if self.ranks.broadcast(wanted)[0]:
                     keep()
                 yield step
         except GeneratorExit:  # whoever looked on has left the loop
             keep()
-            if self.ranks.first and not (self.folder / atomic.MANIFEST).exists():
+            if self.ranks.is_main and not (self.folder / atomic.MANIFEST).exists():
                 writer.save(self.folder)
             raise
-        if self.ranks.first:
+        if self.ranks.is_main:
             self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
             writer.save(self.folder)
         yield step
@@ -251,7 +251,7 @@ class Run:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def _finished(self, now: Progress) -> bool:
+    def _finished(self, now: TrainingState) -> bool:
         """Whether the model is the one that this training ended with."""
         with suppress(ChargenError, FileNotFoundError):
             sums = atomic.manifest(self.folder)
@@ -268,7 +268,7 @@ def corpus_of(folder: Path, record: dict[str, Any]) -> Copies:
     """
     known = record.get("corpus", {})
     sha256, encoding, sources = str(known.get("sha256")), "utf-8", [str(known.get("name"))]
-    for state in states(folder):
+    for state in state_folders(folder):
         with suppress(ChargenError, KeyError, OSError, TypeError):
             settings = parse(state, (state / "config.json").read_bytes())["settings"]
             sources, encoding = list(map(str, settings["corpus"])), str(settings["encoding"])

@@ -18,7 +18,7 @@ from chargen.generator import TextGenerator
 from chargen.storage import atomic, checkpoint
 from chargen.storage.schema import conform
 from chargen.training.config import TrainConfig
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 LINES = ("metrics.jsonl", "samples.txt")  # files that grow, of which a state keeps the lengths
 _KIND = "training"
@@ -49,12 +49,12 @@ _FIRST = {"generation": 0, "first_step": 0, "first_second": 0.0}  # which older 
 
 
 @dataclass
-class Saved:
+class ResumePoint:
     """A training as it was when its state was last kept."""
 
     writer: TextGenerator
     config: TrainConfig
-    progress: Progress
+    progress: TrainingState
     record: dict[str, Any]  # config.json of the state
     faults: list[str] = field(default_factory=list)  # why newer states were passed over
     finished: bool = False
@@ -87,7 +87,7 @@ class Saved:
             )
 
 
-def states(folder: Path) -> list[Path]:
+def state_folders(folder: Path) -> list[Path]:
     """The states of a training, the newest last."""
     found = (folder / "resume").glob("state-*")
     return sorted(state for state in found if state.name.removeprefix("state-").isdecimal())
@@ -97,11 +97,11 @@ def keep_state(
     folder: Path,
     writer: TextGenerator,
     config: TrainConfig,
-    now: Progress,
+    now: TrainingState,
     settings: dict[str, Any],
 ) -> None:
     """Keeps the next state of a training beside the earlier ones, then drops all but the last two."""
-    earlier = states(folder)
+    earlier = state_folders(folder)
     number = int(earlier[-1].name.removeprefix("state-")) + 1 if earlier else 0
     record = {
         "format": checkpoint.FORMAT,
@@ -137,7 +137,7 @@ def keep_state(
             shutil.rmtree(old, ignore_errors=True)
 
 
-def load_state(folder: Path, device: torch.device) -> Saved:
+def load_state(folder: Path, device: torch.device) -> ResumePoint:
     """What `keep_state` wrote; raises ChargenError for anything else."""
     try:
         sums = atomic.manifest(folder)
@@ -155,16 +155,16 @@ def load_state(folder: Path, device: torch.device) -> Saved:
         if tensors["state.0.0"].shape[1] != training.batch:
             raise ChargenError(f"its carried state is not that of {training.batch} lanes")
         writer = TextGenerator(model.to(device), tokenizer, {"corpus": record["corpus"]})
-        progress = Progress.begin(model, training)
+        progress = TrainingState.begin(model, training)
         if any(name.startswith("teacher.") for name in tensors):
-            progress.hear({k: torch.empty_like(v) for k, v in model.named_parameters()})
+            progress.set_teacher({k: torch.empty_like(v) for k, v in model.named_parameters()})
         expected = progress.tensors(model)
         del expected["rng"]
         if any(name.startswith("best.") for name in tensors):
             expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
         checkpoint.check(folder / _TENSORS, tensors, expected)
         progress.restore(model, tensors | {"rng": rng}, record["progress"])
-        saved = Saved(writer, training, progress, record)
+        saved = ResumePoint(writer, training, progress, record)
         return saved
     except ChargenError as error:
         raise ChargenError(f"{folder} is damaged: {error}") from error

@@ -33,7 +33,7 @@ def commit(folder: Path, files: dict[str, bytes]) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         # The `.new` files of an interrupted commit may be the only good copies of what they hold.
-        settle(folder)
+        recover_interrupted_commit(folder)
         refuse_foreign(folder, list(files))
         drafts = {
             folder / f"{name}.new": data for name, data in [*files.items(), (MANIFEST, manifest)]
@@ -101,7 +101,7 @@ def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
             )
 
 
-def settle(folder: Path) -> None:
+def recover_interrupted_commit(folder: Path) -> None:
     """Completes or undoes an interrupted commit; afterwards the folder holds no `.new` file of it.
 
     Raises OSError where the folder cannot be written; its files can then still be read as before.

@@ -89,16 +89,16 @@ class Tokenizer(ABC):
     def _bytes(self, ids: Sequence[int] | Ids) -> bytes:
         return b"".join(map(self.pieces.__getitem__, np.asarray(ids).tolist()))
 
-    def stream(self) -> TextStream:
+    def stream(self) -> IncrementalDetokenizer:
         """A decoder for ids that come one by one."""
-        return TextStream(self.pieces)
+        return IncrementalDetokenizer(self.pieces)
 
     def adapt(self, text: str, skip: bool = False) -> tuple[str, list[str]]:
         """Makes a text representable; returns it with one sentence for each change.
 
         Raises ChargenError for a character without any known relative, unless `skip` drops those.
         """
-        _encode(text, "utf-8")
+        encode_text(text, "utf-8")
         return text, []
 
     @cached_property
@@ -120,17 +120,19 @@ class Tokenizer(ABC):
 
     def dump(self) -> dict[str, bytes]:
         """The files, by name, from which `load_tokenizer` makes the tokenizer again."""
-        return {"tokenizer.json": _json({"kind": self.kind, "documents": self.end_id is not None})}
+        return {
+            "tokenizer.json": to_json_bytes({"kind": self.kind, "documents": self.end_id is not None})
+        }
 
 
-class TextStream:
+class IncrementalDetokenizer:
     """Turns ids that come one by one into text, never printing half a character."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
-    def fork(self) -> TextStream:
+    def fork(self) -> IncrementalDetokenizer:
         """The same place once more."""
         fork = copy(self)
         fork._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -146,7 +148,7 @@ class TextStream:
         return self._utf8.decode(b"", final=True)
 
 
-def _encode(text: str, encoding: str) -> bytes:
+def encode_text(text: str, encoding: str) -> bytes:
     try:
         return text.encode(encoding)
     except UnicodeEncodeError as error:
@@ -156,5 +158,5 @@ def _encode(text: str, encoding: str) -> bytes:
         ) from error
 
 
-def _json(record: dict[str, Any]) -> bytes:
+def to_json_bytes(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=1) + "\n").encode()

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from chargen.errors import ChargenError
-from chargen.tokenizers.base import Ids, Tokenizer, _encode
+from chargen.tokenizers.base import Ids, Tokenizer, encode_text
 from chargen.tokenizers.characters import CharTokenizer
 from chargen.tokenizers.pieces import PieceTokenizer
 
@@ -24,7 +24,7 @@ class ByteTokenizer(Tokenizer):
         super().__init__([bytes([value]) for value in range(256)], documents)
 
     def encode(self, text: str) -> Ids:
-        return np.frombuffer(_encode(text, "utf-8"), np.uint8).astype(self.dtype, copy=False)
+        return np.frombuffer(encode_text(text, "utf-8"), np.uint8).astype(self.dtype, copy=False)
 
     def describe(self) -> str:
         return "256 bytes of UTF-8"

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.errors import ChargenError
-from chargen.tokenizers.base import Ids, Tokenizer, _encode, _json
-from chargen.tokenizers.substitutes import relatives
+from chargen.tokenizers.base import Ids, Tokenizer, encode_text, to_json_bytes
+from chargen.tokenizers.substitutes import substitutes
 
 UNKNOWN = np.iinfo(np.uint16).max  # no id of any vocabulary
 
@@ -81,7 +81,7 @@ class CharTokenizer(Tokenizer):
             text, notes = composed, ["the prompt was brought to Unicode's composed form (NFC)"]
         adapted = []
         for position, character in enumerate(text):
-            known = next(filter(self._knows, (character, *relatives(character))), "")
+            known = next(filter(self._knows, (character, *substitutes(character))), "")
             if not known and not skip:
                 advice = "leave it out, or drop all such characters with --unknown skip"
                 raise _unknown_character(text, position, advice)
@@ -102,7 +102,7 @@ class CharTokenizer(Tokenizer):
             "documents": self.end_id is not None,
             "characters": self.characters,
         }
-        return {"tokenizer.json": _json(record)}
+        return {"tokenizer.json": to_json_bytes(record)}
 
 
 def _unknown_character(text: str, position: int, advice: str) -> ChargenError:
@@ -119,7 +119,7 @@ def _name(character: str) -> str:
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(_encode(text, "utf-32-le"), np.uint32)
+    return np.frombuffer(encode_text(text, "utf-32-le"), np.uint32)
 
 
 def _runs(characters: str) -> Iterator[str]:

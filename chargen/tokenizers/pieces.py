@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from chargen.errors import ChargenError
-from chargen.tokenizers.base import Ids, TextStream, Tokenizer, _encode
+from chargen.tokenizers.base import Ids, IncrementalDetokenizer, Tokenizer, encode_text
 
 SAMPLE_CHARACTERS = 10_000_000  # what SentencePiece learns its pieces from; more adds time, not skill
 
@@ -94,12 +94,12 @@ class PieceTokenizer(Tokenizer):
         return cls(model.getvalue(), kind, documents)
 
     def encode(self, text: str) -> Ids:
-        _encode(text, "utf-8")
+        encode_text(text, "utf-8")
         lines = list(_lines(_escape(text)))
         ids = [token for line in self._processor.encode(lines) for token in line]
         return (np.array(ids, np.int64) - 1).astype(self.dtype)
 
-    def stream(self) -> TextStream:
+    def stream(self) -> IncrementalDetokenizer:
         return _UnescapingStream(self.pieces)
 
     def _bytes(self, ids: Sequence[int] | Ids) -> bytes:
@@ -114,7 +114,7 @@ class PieceTokenizer(Tokenizer):
         return {**super().dump(), "tokenizer.model": self._model}
 
 
-class _UnescapingStream(TextStream):
+class _UnescapingStream(IncrementalDetokenizer):
     """Undoes `_escape` while text comes in parts."""
 
     _held = ""

@@ -24,7 +24,7 @@ _TYPOGRAPHY = {
 }
 
 
-def relatives(character: str) -> Iterator[str]:
+def substitutes(character: str) -> Iterator[str]:
     """What could stand for a character, the nearest first: é gives e, “ gives "."""
     decomposed = unicodedata.normalize("NFKD", character)
     yield unicodedata.normalize("NFD", character)

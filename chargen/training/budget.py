@@ -6,21 +6,21 @@ import math
 import time
 
 from chargen.training.config import TrainConfig
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 from chargen.training.task import Task
 
 EVALUATIONS = 12  # at most, over the budget
 EVALUATION_SHARE = 1 / 24  # of the time, at most
-TAUGHT = 4 / 3  # of the time of a step, if a teacher reads along, forward only
+STUDENT_STEP_COST = 4 / 3  # of the time of a step, if a teacher reads along, forward only
 FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last score
 
 
 def share_of_time(config: TrainConfig, generation: int) -> float:
     """Of a budget of minutes, up to the end of a generation, the first one being 0."""
-    return (1 + TAUGHT * generation) / (1 + TAUGHT * (config.generations - 1))
+    return (1 + STUDENT_STEP_COST * generation) / (1 + STUDENT_STEP_COST * (config.generations - 1))
 
 
-class Clock:
+class Budget:
     """Of a training that has a budget, or of one generation of it, which has its share.
 
     Budgets of steps and epochs count steps, so that a run can be repeated exactly. A budget of
@@ -28,7 +28,7 @@ class Clock:
     it ends before, and the learning rate falls sooner, where the data have been read often enough.
     """
 
-    def __init__(self, config: TrainConfig, task: Task, now: Progress, enough: float) -> None:
+    def __init__(self, config: TrainConfig, task: Task, now: TrainingState, enough: float) -> None:
         self._now = now
         self._task = task
         self._began = time.perf_counter() - now.seconds
@@ -50,14 +50,14 @@ class Clock:
 
     def done(self) -> float:
         """The share of the budget that is spent, from 0 to 1."""
-        read = min(1.0, self._now.taken / self._steps)
+        read = min(1.0, self._now.steps_in_generation / self._steps)
         if self._budget is None:
             return read
         reserve = 0.0
-        if self._now.taken:
+        if self._now.steps_in_generation:
             per_id = self._seconds_per_id()
             # The first step is slow and makes a bad estimate: it must not end the training.
-            ids = 2 * self._task.quick_ids + self.final_ids()
+            ids = 2 * self._task.quick_eval_tokens + self.final_eval_tokens()
             reserve = min(per_id * ids, 2 * FINAL_SHARE * self._budget)
         return max(read, min(1.0, self._passed() / max(1e-9, self._budget - reserve)))
 
@@ -65,17 +65,17 @@ class Clock:
         """Whether all of it is spent."""
         return self.done() >= 1
 
-    def final_ids(self) -> int:
+    def final_eval_tokens(self) -> int:
         """How much of the validation part the last score can afford to read."""
         if self._budget is None:
-            return self._task.final_ids
+            return self._task.final_eval_tokens
         affordable = int(FINAL_SHARE * self._budget / max(self._seconds_per_id(), 1e-9))
-        return min(self._task.final_ids, max(self._task.quick_ids, affordable))
+        return min(self._task.final_eval_tokens, max(self._task.quick_eval_tokens, affordable))
 
     def evaluation_due(self) -> bool:
         """Whether to measure after this step."""
         if self._budget is None:
-            return self._now.taken % max(1, self._steps // EVALUATIONS) == 0
+            return self._now.steps_in_generation % max(1, self._steps // EVALUATIONS) == 0
         length = self._passed() / max(1e-9, self.done())
         wait = max(length / EVALUATIONS, self._now.evaluation_cost / EVALUATION_SHARE)
         return self.seconds() - self._now.evaluated_at >= wait
@@ -86,9 +86,9 @@ class Clock:
 
     def _seconds_per_id(self) -> float:
         """Of an evaluation, as the last one took it."""
-        if self._now.evaluation_cost and self._task.quick_ids:
-            return self._now.evaluation_cost / self._task.quick_ids
-        read = self._now.taken * self._task.ids_per_step
+        if self._now.evaluation_cost and self._task.quick_eval_tokens:
+            return self._now.evaluation_cost / self._task.quick_eval_tokens
+        read = self._now.steps_in_generation * self._task.tokens_per_step
         return self._passed() / (2 * read)  # a forward pass alone
 
     def _passed(self) -> float:
@@ -96,18 +96,18 @@ class Clock:
         return self.seconds() - self._now.first_second
 
 
-TAUGHT_PASSES = 1.25  # times as many as without a teacher are good
+STUDENT_PASSES = 1.25  # times as many as without a teacher are good
 
 
 PASSES = 4.5  # over a million ids, of a model with three parameters for each or more
 
 
-def enough(parameters: int, ids: int, taught: bool = False) -> float:
+def max_epochs(parameters: int, ids: int, taught: bool = False) -> float:
     """How often a text is to be read: more often the shorter it is, and the smaller the model.
 
     Measured with 30,000 to 1,000,000 characters and 0.3 to 6 parameters for each of them
     (`benchmarks/LOG.md`): a schedule that ends there is better than a longer one, but for a model that
     has a teacher.
     """
-    more = TAUGHT_PASSES if taught else 1.0
+    more = STUDENT_PASSES if taught else 1.0
     return more * PASSES * math.sqrt(math.sqrt(1e6 / ids) * max(1.0, 3 * ids / parameters))

@@ -15,22 +15,22 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from chargen.data.batches import Habits, Texts
+from chargen.data.batches import Augmentation, Texts
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, evaluate
-from chargen.model import Classifier, Noise
+from chargen.model import Classifier, DropoutMask
 from chargen.training.config import TrainConfig
-from chargen.training.state import Progress
-from chargen.training.task import Read
+from chargen.training.state import TrainingState
+from chargen.training.task import LossOutput
 
-QUICK_IDS = 1 << 19  # scored at each evaluation on the way
+QUICK_EVAL_TOKENS = 1 << 19  # scored at each evaluation on the way
 _JITTER = 16  # ids; texts that differ by less than that meet in any order
 
 
 class ClassificationTask:
     """Labelled texts as something to learn; see `task.Task`."""
 
-    turns = False  # the last and smallest learning rates gain the most
+    early_stopping = False  # the last and smallest learning rates gain the most
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class ClassificationTask:
         classes: list[str],
         config: TrainConfig,
         *,
-        characters_per_id: float = 1.0,
+        characters_per_token: float = 1.0,
         balance: bool = False,
-        habits: Habits | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         if len(classes) < 2:
             raise ChargenError(
@@ -49,37 +49,37 @@ class ClassificationTask:
                 "at least two classes are needed"
             )
         self._training, self._validation, self._classes = training, validation, classes
-        self._habits = habits or Habits()
+        self._augmentation = augmentation or Augmentation()
         self._batch, self._seed = config.batch, config.seed
         self._dealt: tuple[int, list[npt.NDArray[np.int64]]] | None = None
         self._weights = _weights(training.labels, len(classes)) if balance else None
         self.steps_per_epoch = -(-len(training) // config.batch)
-        shown = np.minimum(training.lengths, self._habits.longest or training.lengths)
-        self.ids_per_step = int(shown.sum()) / self.steps_per_epoch
-        self.characters_per_id = characters_per_id
-        self.blind = math.log(len(classes)) + self._habits.reading * math.log(256)
-        self.final_ids = len(validation.ids)
-        self.quick_ids = min(self.final_ids, QUICK_IDS)
+        shown = np.minimum(training.lengths, self._augmentation.longest or training.lengths)
+        self.tokens_per_step = int(shown.sum()) / self.steps_per_epoch
+        self.characters_per_token = characters_per_token
+        self.uniform_loss = math.log(len(classes)) + self._augmentation.reading * math.log(256)
+        self.final_eval_tokens = len(validation.ids)
+        self.quick_eval_tokens = min(self.final_eval_tokens, QUICK_EVAL_TOKENS)
 
-    def loss(self, model: Classifier, now: Progress) -> Read:
+    def loss(self, model: Classifier, now: TrainingState) -> LossOutput:
         """The mean surprise at the classes of the next batch and, beside it, at each next symbol."""
         epoch, number = divmod(now.position, self.steps_per_epoch)
         places = self._deal(epoch)[number]
         device = model.head.weight.device
-        habits, rng = self._habits, np.random.default_rng([self._seed, epoch, number])
-        batch = self._training.batch(places, habits, rng)
+        augmentation, rng = self._augmentation, np.random.default_rng([self._seed, epoch, number])
+        batch = self._training.batch(places, augmentation, rng)
         ids, lengths = (tensor.to(device) for tensor in batch)
         labels = torch.from_numpy(self._training.labels[places]).to(device)
         weights = None if self._weights is None else self._weights.to(device)
-        hidden = torch.rand(ids.shape, generator=now.rng, device=device) < habits.noise
-        logits, outputs = model(ids.where(~hidden, ids[:1]), lengths, dropout=Noise(now.rng))
+        hidden = torch.rand(ids.shape, generator=now.rng, device=device) < augmentation.noise
+        logits, outputs = model(ids.where(~hidden, ids[:1]), lengths, dropout=DropoutMask(now.rng))
         loss = F.cross_entropy(logits.float(), labels, weight=weights)
         if model.reader is not None:
             inside = model.inside(outputs, lengths)[1:]  # (T - 1, B) where there is a next symbol
             if inside.any():
                 symbols = model.reader(outputs[:-1][inside])
-                loss = loss + habits.reading * F.cross_entropy(symbols.float(), ids[1:][inside])
-        return Read(loss, [], 1, int(lengths.sum()))
+                loss = loss + augmentation.reading * F.cross_entropy(symbols.float(), ids[1:][inside])
+        return LossOutput(loss, [], 1, int(lengths.sum()))
 
     def score(self, model: Classifier, ids: int) -> ClassScore:
         """On as many texts of the validation part as make so many ids."""
@@ -91,11 +91,11 @@ class ClassificationTask:
             return evaluate(model, part, self._classes, chosen)
         return evaluate(model, part, self._classes)
 
-    def enough(self, model: Classifier) -> float:
+    def max_epochs(self, model: Classifier) -> float:
         """As many as there is time for."""
         return math.inf
 
-    def settle(self, model: Classifier, ids: int) -> None:
+    def calibrate(self, model: Classifier, ids: int) -> None:
         """Nothing: they stay as they are."""
 
     def _deal(self, epoch: int) -> list[npt.NDArray[np.int64]]:

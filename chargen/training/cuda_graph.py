@@ -17,8 +17,8 @@ from torch import Tensor
 from chargen.device import Call, captured
 from chargen.model import LanguageModel, State, detach
 from chargen.training.distributed import Ranks
-from chargen.training.state import Progress
-from chargen.training.step import Stepper, Taken
+from chargen.training.state import TrainingState
+from chargen.training.step import StepOutput, Stepper
 from chargen.training.task import Task
 
 WARM = 3  # steps before the capture, in which libraries choose their kernels and memory is laid out
@@ -73,7 +73,7 @@ class GraphedStep(Stepper):
         self._gradients: list[Tensor | None] = []
         self._pace, self._nats, self._norm = (torch.zeros((), device=self._device) for _ in range(3))
 
-    def __call__(self, now: Progress) -> Taken:
+    def __call__(self, now: TrainingState) -> StepOutput:
         """The step; what it gave is still on its way."""
         window = self._windows.window(now.position, self._device)
         taken = window.position, window.ids
@@ -90,9 +90,9 @@ class GraphedStep(Stepper):
             now.optimizer.observe()
             for weight, gradient in zip(self._model.parameters(), self._gradients, strict=False):
                 weight.grad = gradient
-        return Taken(self._nats.clone(), self._norm.clone(), *taken)
+        return StepOutput(self._nats.clone(), self._norm.clone(), *taken)
 
-    def _lay_out(self, now: Progress, window: Window) -> None:
+    def _lay_out(self, now: TrainingState, window: Window) -> None:
         """Puts what changes from step to step where the graph reads it."""
         if not self._state:
             self._state = [tuple(tensor.clone() for tensor in layer) for layer in now.state]
@@ -103,12 +103,12 @@ class GraphedStep(Stepper):
                 elif tensor is not value:  # in the beginning, and after going back
                     tensor.copy_(value)
         now.state = self._state
-        self._pace.fill_(now.pace)
+        self._pace.fill_(now.average_weight)
         for group in now.optimizer.param_groups:
             if not isinstance(group["lr"], Tensor):
                 group["lr"] = torch.full((), group["lr"], device=self._device)
 
-    def _run(self, now: Progress, window: Window) -> None:
+    def _run(self, now: TrainingState, window: Window) -> None:
         if self._replay is None and self._left == 0:
             self._replay = self._captured(now, window)
         if self._replay is not None:
@@ -119,7 +119,7 @@ class GraphedStep(Stepper):
                 self._update(now, window)
         now.optimizer.observe()
 
-    def _captured(self, now: Progress, window: Window) -> Call | None:
+    def _captured(self, now: TrainingState, window: Window) -> Call | None:
         now.optimizer.zero_grad()
         scaler, before = now.scaler, now.scaler.state_dict()
         try:
@@ -132,7 +132,7 @@ class GraphedStep(Stepper):
         self._gradients = [weight.grad for weight in self._model.parameters()]
         return replay
 
-    def _update(self, now: Progress, window: Window) -> None:
+    def _update(self, now: TrainingState, window: Window) -> None:
         """The arithmetic of a step, from memory that stays to memory that stays."""
         with self._autocast:
             loss, after = self._windows.loss_of(self._language, window, self._state, now.rng)

@@ -32,7 +32,7 @@ class Ranks:
     device: str = "cpu"  # where tensors must be to be sent
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one that decides, writes and speaks."""
         return self.rank == 0
 
@@ -63,7 +63,7 @@ class Ranks:
             tensor.copy_(part.view_as(tensor))
             start += tensor.numel()
 
-    def whole(self, part: Tensor) -> Tensor:
+    def all_gather(self, part: Tensor) -> Tensor:
         """The lanes of all processes (1, B, H), of each of which this one has some (1, b, H)."""
         if self.size == 1:
             return part
@@ -75,7 +75,7 @@ class Ranks:
             distributed.all_gather(parts, part.contiguous())
         return torch.cat(parts, 1)
 
-    def told(self, *values: float) -> tuple[float, ...]:
+    def broadcast(self, *values: float) -> tuple[float, ...]:
         """The values of the first process."""
         if self.size == 1:
             return values
@@ -87,7 +87,7 @@ class Ranks:
             distributed.broadcast(message, 0)
         return tuple(message.tolist())
 
-    def any(self, mine: bool) -> bool:
+    def any_rank(self, mine: bool) -> bool:
         """Whether it is so in any of the processes."""
         if self.size == 1:
             return mine
@@ -99,21 +99,21 @@ class Ranks:
             distributed.all_reduce(message)
         return bool(message)
 
-    def shared(self, make: Callable[[], T]) -> T:
+    def broadcast_object(self, make: Callable[[], T]) -> T:
         """What the first process makes, for all."""
         if self.size == 1:
             return make()
         import torch
         from torch import distributed
 
-        message = [make() if self.first else None]
+        message = [make() if self.is_main else None]
         with _together():
             distributed.broadcast_object_list(message, 0, device=torch.device(self.device))
         return message[0]  # type: ignore[return-value]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all are here."""
-        self.any(False)
+        self.any_rank(False)
 
 
 ALONE = Ranks()
@@ -144,7 +144,7 @@ def join() -> Iterator[Ranks]:
     try:
         ranks = Ranks(rank, size, device)
         yield ranks
-        ranks.wait()  # or who leaves first would break off what another one is still receiving
+        ranks.barrier()  # or who leaves first would break off what another one is still receiving
     finally:
         distributed.destroy_process_group()
 

@@ -16,29 +16,29 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chargen.data.corpus import Corpus, Lanes
-from chargen.evaluation.language import Score, best_confidence, evaluate
-from chargen.model import LanguageModel, Noise, State
+from chargen.evaluation.language import Score, best_logit_scale, evaluate
+from chargen.model import DropoutMask, LanguageModel, State
 from chargen.training import loop as training
-from chargen.training.budget import enough
+from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.cuda_graph import GraphedStep, Window, possible
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.loop import Step
-from chargen.training.state import Progress
-from chargen.training.task import Read
+from chargen.training.state import TrainingState
+from chargen.training.task import LossOutput
 
 FORGET = 0.01  # chance of a lane to begin a window with an empty state, as every reader does once
-TRUST = 0.7  # share of a teacher in what is learned, the rest is the text's
-TAUGHT_DROPOUT = 0.2  # of the model's; who is taught learns less by heart
-QUICK_IDS = 1 << 15  # scored at each evaluation on the way
-FINAL_IDS = 1 << 20  # scored at most at the end of a budget of steps or epochs
+DISTILLATION_WEIGHT = 0.7  # share of a teacher in what is learned, the rest is the text's
+STUDENT_DROPOUT = 0.2  # of the model's; who is taught learns less by heart
+QUICK_EVAL_TOKENS = 1 << 15  # scored at each evaluation on the way
+FINAL_EVAL_TOKENS = 1 << 20  # scored at most at the end of a budget of steps or epochs
 
 
 def train(
     model: LanguageModel,
     corpus: Corpus,
     config: TrainConfig,
-    progress: Progress | None = None,
+    progress: TrainingState | None = None,
     ranks: Ranks = ALONE,
 ) -> Iterator[Step]:
     """Learns a corpus; see `training.train`.
@@ -50,32 +50,32 @@ def train(
     """
     task = LanguageTask(corpus, config, ranks)
     device = model.head.weight.device
-    now = progress or Progress.begin(model, config, ranks=ranks)
+    now = progress or TrainingState.begin(model, config, ranks=ranks)
 
     def stepper() -> GraphedStep | None:
         return GraphedStep(model, task, config.precision) if possible(device, ranks) else None
 
     while now.generation + 1 < config.generations:
-        task.listen(model, now.teacher)
+        task.set_teacher(model, now.teacher)
         yield from training.learn(model, task, config, now, ranks, stepper())
-        training.ripen(model, task, now)
+        training.load_best_weights(model, task, now)
         teacher = {name: weight.detach().clone() for name, weight in model.named_parameters()}
         fresh = LanguageModel.new(model.config, config.seed + now.generation + 1)
         model.load_state_dict(fresh.state_dict())
-        now.begin_generation(Progress.begin(model, config, ranks=ranks), teacher)
+        now.begin_generation(TrainingState.begin(model, config, ranks=ranks), teacher)
         remark = (
             f"after {now.seconds:,.0f} s a new network begins: it learns from the text and from the "
             "one before"
         )
         yield training.record(task, config, now, 0.0, math.nan, remark=remark)
-    task.listen(model, now.teacher)
+    task.set_teacher(model, now.teacher)
     yield from training.train(model, task, config, now, ranks, stepper())
 
 
 class LanguageTask:
     """A corpus as something to learn; see `task.Task`."""
 
-    turns = True
+    early_stopping = True
 
     def __init__(self, corpus: Corpus, config: TrainConfig, ranks: Ranks = ALONE) -> None:
         self._corpus, self._ranks = corpus, ranks
@@ -83,16 +83,16 @@ class LanguageTask:
         self._teacher: LanguageModel | None = None
         self._lanes = Lanes(corpus, config.batch, config.window, config.seed)
         self._batch = config.batch
-        measured = corpus.training[:QUICK_IDS]
-        self.characters_per_id = corpus.tokenizer.measure(measured)[0] / len(measured)
-        self.ids_per_step = float(config.batch * config.window)
+        measured = corpus.training[:QUICK_EVAL_TOKENS]
+        self.characters_per_token = corpus.tokenizer.measure(measured)[0] / len(measured)
+        self.tokens_per_step = float(config.batch * config.window)
         self.steps_per_epoch = -(-self._lanes.epoch_length // config.window)
-        self.blind = math.log(len(corpus.tokenizer))
+        self.uniform_loss = math.log(len(corpus.tokenizer))
         kept_apart = len(corpus.validation) if len(corpus.validation) > 1 else 0
-        self.quick_ids = min(kept_apart, QUICK_IDS)
-        self.final_ids = kept_apart if config.minutes else min(kept_apart, FINAL_IDS)
+        self.quick_eval_tokens = min(kept_apart, QUICK_EVAL_TOKENS)
+        self.final_eval_tokens = kept_apart if config.minutes else min(kept_apart, FINAL_EVAL_TOKENS)
 
-    def listen(self, model: LanguageModel, teacher: dict[str, Tensor]) -> None:
+    def set_teacher(self, model: LanguageModel, teacher: dict[str, Tensor]) -> None:
         """From now on learns as well from a network of these weights, in the shape of this model."""
         self._teacher = None
         if teacher:
@@ -100,14 +100,14 @@ class LanguageTask:
             self._teacher = LanguageModel.new(model.config, 0).to(model.head.weight.device)
             self._teacher.load_state_dict(teacher)
 
-    def loss(self, model: LanguageModel, now: Progress) -> Read:
+    def loss(self, model: LanguageModel, now: TrainingState) -> LossOutput:
         """The mean surprise at the next window of all lanes, in nats per id."""
         window = self.window(now.position, model.head.weight.device)
         state = now.state
         if window.fresh:
             state = [tuple(map(torch.zeros_like, layer)) for layer in state]
         loss, after = self.loss_of(model, window, state, now.rng)
-        return Read(loss, after, window.position, window.ids)
+        return LossOutput(loss, after, window.position, window.ids)
 
     def window(self, position: int, device: torch.device) -> Window:
         """What is read at a place in the data; where to, the device need not say at once."""
@@ -121,8 +121,8 @@ class LanguageTask:
         self, model: LanguageModel, window: Window, state: State, rng: torch.Generator
     ) -> tuple[Tensor, State]:
         """The mean surprise at a window and the state after it; nothing but arithmetic."""
-        share = TAUGHT_DROPOUT if self._teacher else 1.0
-        noise = Noise(rng, self._mine, self._batch, share)
+        share = STUDENT_DROPOUT if self._teacher else 1.0
+        noise = DropoutMask(rng, self._mine, self._batch, share)
         if not window.fresh:
             state = _forget(state, noise)
         depth = model.config.num_layers
@@ -135,27 +135,29 @@ class LanguageTask:
         with torch.no_grad():
             expected, heard = self._teacher(window.inputs, of_teacher)
             likely = expected.flatten(0, 1).float().softmax(-1)
-        return nats.lerp(F.cross_entropy(logits, likely), TRUST), after + heard
+        return nats.lerp(F.cross_entropy(logits, likely), DISTILLATION_WEIGHT), after + heard
 
     def score(self, model: LanguageModel, ids: int) -> Score:
         """On about so many ids of the validation part."""
         corpus = self._corpus
-        return evaluate(model, corpus.validation, corpus.tokenizer, quick=ids, sharpen=True)
+        return evaluate(model, corpus.validation, corpus.tokenizer, quick=ids, scale_logits=True)
 
-    def enough(self, model: LanguageModel) -> float:
+    def max_epochs(self, model: LanguageModel) -> float:
         """Passes over the text, before it is only learned by heart."""
-        return enough(model.config.parameters, len(self._corpus.training), bool(self._teacher))
+        return max_epochs(model.config.parameters, len(self._corpus.training), bool(self._teacher))
 
-    def settle(self, model: LanguageModel, ids: int) -> None:
+    def calibrate(self, model: LanguageModel, ids: int) -> None:
         """Makes the model as sure as the validation part, of which it reads so many ids, proves right.
 
         Who has read a text several times is surer of it than of another one.
         """
         validation = self._corpus.validation
-        model.sharpen(self._ranks.shared(lambda: best_confidence(model, validation, ids)))
+        model.scale_logits(
+            self._ranks.broadcast_object(lambda: best_logit_scale(model, validation, ids))
+        )
 
 
-def _forget(state: State, noise: Noise) -> State:
+def _forget(state: State, noise: DropoutMask) -> State:
     """Empties the state of a lane now and then, so that the model learns to begin, too."""
     h = state[0][0][0]  # (B, H)
     kept = (noise.mask(h[:, :1], 1 - FORGET) > 0).to(h)  # (B, 1)

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from chargen.errors import ChargenError
-from chargen.training.budget import Clock
+from chargen.training.budget import Budget
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
-from chargen.training.state import Learner, Progress
+from chargen.training.state import Model, TrainingState
 from chargen.training.step import Stepper
 from chargen.training.task import Task
 
@@ -72,10 +72,10 @@ class Step:
 
 
 def train(
-    model: Learner,
+    model: Model,
     task: Task,
     config: TrainConfig,
-    progress: Progress | None = None,
+    progress: TrainingState | None = None,
     ranks: Ranks = ALONE,
     stepper: Stepper | None = None,
 ) -> Iterator[Step]:
@@ -87,28 +87,28 @@ def train(
     given the same and takes the same steps; the task knows its share. How a step is computed can be
     given as well.
     """
-    now = progress or Progress.begin(model, config, ranks=ranks)
+    now = progress or TrainingState.begin(model, config, ranks=ranks)
     remark = yield from learn(model, task, config, now, ranks, stepper)
-    clock, final = Clock(config, task, now, task.enough(model)), None
+    clock, final = Budget(config, task, now, task.max_epochs(model)), None
     with _flushed():
-        ripen(model, task, now)
-        if task.quick_ids:
-            final = ranks.shared(lambda: task.score(model, clock.final_ids()))
+        load_best_weights(model, task, now)
+        if task.quick_eval_tokens:
+            final = ranks.broadcast_object(lambda: task.score(model, clock.final_eval_tokens()))
             now.seconds = clock.seconds()
     yield record(task, config, now, 1.0, math.nan, score=final, remark=remark, finished=True)
 
 
-def ripen(model: Learner, task: Task, now: Progress) -> None:
+def load_best_weights(model: Model, task: Task, now: TrainingState) -> None:
     """Gives the model the best weights so far, or the averages where nothing was measured."""
-    if not task.quick_ids:
+    if not task.quick_eval_tokens:
         now.swap(model)
     else:
         model.load_state_dict(now.best_weights)
-        task.settle(model, task.quick_ids)
+        task.calibrate(model, task.quick_eval_tokens)
 
 
 def record(
-    task: Task, config: TrainConfig, now: Progress, done: float, loss: float, **more: Any
+    task: Task, config: TrainConfig, now: TrainingState, done: float, loss: float, **more: Any
 ) -> Step:
     """What there is to be said of a training, `done` being the share of its generation."""
     return Step(
@@ -118,7 +118,7 @@ def record(
         progress=(now.generation + done) / config.generations,
         seconds=now.seconds,
         ids=now.ids,
-        characters_per_second=now.ids * task.characters_per_id / max(1e-9, now.seconds),
+        characters_per_second=now.ids * task.characters_per_token / max(1e-9, now.seconds),
         best_step=now.best_step,
         **more,
     )
@@ -135,10 +135,10 @@ def _flushed() -> Iterator[None]:
 
 
 def learn(
-    model: Learner,
+    model: Model,
     task: Task,
     config: TrainConfig,
-    now: Progress,
+    now: TrainingState,
     ranks: Ranks = ALONE,
     stepper: Stepper | None = None,
 ) -> Generator[Step, None, str]:
@@ -148,57 +148,57 @@ def learn(
 
 
 def _steps(
-    model: Learner,
+    model: Model,
     task: Task,
     config: TrainConfig,
-    now: Progress,
+    now: TrainingState,
     ranks: Ranks,
     stepper: Stepper | None,
 ) -> Generator[Step, None, str]:
     take = stepper or Stepper(model, task, config.precision, ranks)
-    clock = Clock(config, task, now, task.enough(model))
+    clock = Budget(config, task, now, task.max_epochs(model))
 
     def step(loss: float, **more: Any) -> Step:
         return record(task, config, now, 1.0 if now.over else clock.done(), loss, **more)
 
-    limit = EXPLODED * (1 + task.blind)
+    limit = EXPLODED * (1 + task.uniform_loss)
     good, turned = now.copied(model), ""
     late: list[Tensor] = []  # (loss, norm) of steps, of which the device has not been asked yet
     last = now.loss
     while not now.over:
         rate = config.learning_rate * 0.5**now.breakdowns
-        (done,) = ranks.told(clock.done())
+        (done,) = ranks.broadcast(clock.done())
         now.optimizer.rate(rate * _schedule(done))
         nats, length, position, ids = take(now)
         now.step += 1
         now.position += position
         now.ids += ids
-        over, due = ranks.told(clock.over(), clock.evaluation_due())
+        over, due = ranks.broadcast(clock.over(), clock.evaluation_due())
         now.over = bool(over)
         late.append(torch.stack([nats, length]))
         if due or now.over or len(late) >= take.late:
             known = torch.stack(late).tolist()
             late.clear()
-            faults = [_fault(value, norm, now.scaler, limit) for value, norm in known]
+            faults = [divergence(value, norm, now.scaler, limit) for value, norm in known]
             if fault := next(filter(None, faults), ""):
-                yield step(math.nan, remark=_go_back(fault, model, now, good, clock, rate))
+                yield step(math.nan, remark=roll_back(fault, model, now, good, clock, rate))
                 continue
             for value, _ in known:
-                now.loss += (value - now.loss) * max(0.02, 1 / now.taken)
+                now.loss += (value - now.loss) * max(0.02, 1 / now.steps_in_generation)
             last = known[-1][0]
         score = None
         if due or now.over:
             began = time.perf_counter()
-            if task.quick_ids:
+            if task.quick_eval_tokens:
                 with now.averaged(model):
-                    score = ranks.shared(lambda: task.score(model, task.quick_ids))
-                    fault = _fault(score.watched, 0.0, now.scaler, limit)
+                    score = ranks.broadcast_object(lambda: task.score(model, task.quick_eval_tokens))
+                    fault = divergence(score.validation_loss, 0.0, now.scaler, limit)
                     if not fault:
-                        now.remember(model, score.watched)
+                        now.remember(model, score.validation_loss)
                 if fault:
-                    yield step(last, remark=_go_back(fault, model, now, good, clock, rate))
+                    yield step(last, remark=roll_back(fault, model, now, good, clock, rate))
                     continue
-                turned = _turned(now, clock.done()) if task.turns else ""
+                turned = early_stop_reason(now, clock.done()) if task.early_stopping else ""
                 now.over = now.over or bool(turned)
             good = now.copied(model)
             clock.evaluated(time.perf_counter() - began)
@@ -215,7 +215,7 @@ def _schedule(done: float) -> float:
     return min(1.0, (done + 1e-3) / WARM_UP) * cosine
 
 
-def _turned(now: Progress, done: float) -> str:
+def early_stop_reason(now: TrainingState, done: float) -> str:
     """Says so when validation got worse for good, and training on can only memorise.
 
     For good means: worse by a twentieth, after a quarter of the budget without a new best.
@@ -228,7 +228,7 @@ def _turned(now: Progress, done: float) -> str:
     return ""
 
 
-def _fault(nats: float, norm: float, scaler: torch.amp.GradScaler, limit: float) -> str:
+def divergence(nats: float, norm: float, scaler: torch.amp.GradScaler, limit: float) -> str:
     """Names what is not as it should be, if anything; infinite gradients are a scaler's business."""
     if not nats < limit:  # NaN is not
         return f"the loss was {nats:.4g}"
@@ -237,12 +237,12 @@ def _fault(nats: float, norm: float, scaler: torch.amp.GradScaler, limit: float)
     return ""
 
 
-def _go_back(
+def roll_back(
     fault: str,
-    model: Learner,
-    now: Progress,
+    model: Model,
+    now: TrainingState,
     good: tuple[dict[str, Tensor], dict[str, Any]],
-    clock: Clock,
+    clock: Budget,
     rate: float,
 ) -> str:
     """To where all was well; the time is spent all the same, and the fault is not forgotten."""

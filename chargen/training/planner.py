@@ -15,9 +15,9 @@ import torch
 from chargen.data.corpus import Corpus
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training.budget import enough, share_of_time
+from chargen.training.budget import max_epochs, share_of_time
 from chargen.training.config import TrainConfig
-from chargen.training.speed import _probe, flops_per_id, measured_flops
+from chargen.training.speed import flops_per_id, measured_flops, probe_flops
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
 # On a GPU: cuDNN's persistent kernels want sizes that are multiples of that, and of lanes a multiple
@@ -34,8 +34,11 @@ SHORTEST = 100  # ids; so much of a text is always read
 # the gradient once more, to go back to; a teacher's, which is kept and at work. Of each matrix, the
 # optimizer's basis and what it comes from, twice as well.
 COPIES, SQUARES = 13, 4
-RATES = 1e-3, 6e-3  # of learning, the lowest and the highest
-RATED, RATE_FALLS = 1300.0, 0.6  # steps up to which it is the highest, and how it falls from there
+RATE_RANGE = 1e-3, 6e-3  # of learning, the lowest and the highest
+PEAK_RATE_STEPS, RATE_DECAY = (
+    1300.0,
+    0.6,
+)  # steps up to which it is the highest, and how it falls from there
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def plan(
     ids = len(corpus.training)
     on_gpu = device.type == "cuda"
     training = replace(training, batch=GPU_BATCH if on_gpu else BATCH, window=WINDOW)
-    training = shrink(training, ids)
+    training = fit_batch(training, ids)
     fixed = {
         n: given.pop(n) for n in ("batch", "window", "learning_rate", "generations") if n in given
     }
@@ -81,7 +84,7 @@ def plan(
         while width not in tried:
             tried.add(width)
             if width not in speeds:
-                speeds[width] = _probe(device, replace(model, hidden_size=width), training)
+                speeds[width] = probe_flops(device, replace(model, hidden_size=width), training)
             width = choose_width(model, training, speeds[width], ids, widths)
         return replace(model, hidden_size=width)
 
@@ -128,7 +131,7 @@ def _refuse_giants(model: ModelConfig, device: torch.device) -> None:
         )
 
 
-def shrink(training: TrainConfig, ids: int) -> TrainConfig:
+def fit_batch(training: TrainConfig, ids: int) -> TrainConfig:
     """Fewer lanes until a pass over a short corpus has many steps; shorter windows for some at least.
 
     Measured: of 30,000 characters, four lanes learn more than eight, and those more than sixteen.
@@ -158,8 +161,8 @@ def rate_for(steps: float) -> float:
 
     Measured, at 2 × 320: 0.006 was best for 1,300 steps, 0.004 for 2,300 (`benchmarks/LOG.md`).
     """
-    falling = RATES[1] * float((RATED / max(1.0, steps)) ** RATE_FALLS)
-    return round(min(RATES[1], max(RATES[0], falling)), 5)
+    falling = RATE_RANGE[1] * float((PEAK_RATE_STEPS / max(1.0, steps)) ** RATE_DECAY)
+    return round(min(RATE_RANGE[1], max(RATE_RANGE[0], falling)), 5)
 
 
 def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
@@ -173,7 +176,7 @@ def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
 def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> float:
     """How many ids a generation reads in its budget, at so many operations per second."""
     if training.minutes is not None:
-        return min(_affordable(model, training, speed), enough(model.parameters, ids) * ids)
+        return min(_affordable(model, training, speed), max_epochs(model.parameters, ids) * ids)
     if training.epochs is not None:
         return training.epochs * ids / training.generations
     return (training.steps or 0) * training.batch * training.window / training.generations

@@ -11,7 +11,7 @@ from chargen.model import LanguageModel, ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.soap import Soap
 
-CLEARLY = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
+MIN_SPEEDUP = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
 
 
 _PROBE_SECONDS = 0.3
@@ -31,18 +31,18 @@ def measured_flops(device: torch.device, model: ModelConfig, training: TrainConf
     On a CPU, also settles for fewer threads where those are faster: all wait for the slowest at each
     of the many small products, and one busy core makes two threads far slower than one.
     """
-    best = _probe(device, model, training)
+    best = probe_flops(device, model, training)
     while device.type == "cpu" and (threads := torch.get_num_threads()) > 1:
         torch.set_num_threads(threads // 2)
-        fewer = _probe(device, model, training)
-        if fewer < CLEARLY * best:
+        fewer = probe_flops(device, model, training)
+        if fewer < MIN_SPEEDUP * best:
             torch.set_num_threads(threads)
             break
         best = fewer
     return best
 
 
-def _probe(device: torch.device, config: ModelConfig, training: TrainConfig) -> float:
+def probe_flops(device: torch.device, config: ModelConfig, training: TrainConfig) -> float:
     model = LanguageModel.new(config, seed=0).to(device)
     precision = precision_for(training.precision, device, config)
     autocast = autocast_for(precision, device, config)

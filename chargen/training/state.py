@@ -20,7 +20,7 @@ from chargen.training.soap import Soap
 AVERAGED = 0.15  # about this share of the steps, the last ones, is in the average of the weights
 
 
-class Learner(Protocol):
+class Model(Protocol):
     """A network with a state that a training may carry on; modules of torch have all else."""
 
     @property
@@ -41,7 +41,7 @@ class Learner(Protocol):
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Where a training is: with this, its settings and the corpus, it goes on as if never stopped."""
 
     optimizer: Soap
@@ -67,8 +67,8 @@ class Progress:
 
     @classmethod
     def begin(
-        cls, model: Learner, config: TrainConfig, stack_share: float = 1.0, ranks: Ranks = ALONE
-    ) -> Progress:
+        cls, model: Model, config: TrainConfig, stack_share: float = 1.0, ranks: Ranks = ALONE
+    ) -> TrainingState:
         """Before the first step. A stack that has learned before may get a share of the rate only."""
         device = device_of(model)
         rng = torch.Generator(device).manual_seed(config.seed)
@@ -87,18 +87,18 @@ class Progress:
         own = [tuple(tensor.clone() for tensor in layer) for layer in state]  # no memory shared
         return cls(optimizer, scaler, rng, own)
 
-    def hear(self, teacher: dict[str, Tensor]) -> None:
+    def set_teacher(self, teacher: dict[str, Tensor]) -> None:
         """Has a teacher of the same shape from now on, which carries a state of its own."""
         self.teacher = teacher
         self.state = self.state + [tuple(map(torch.zeros_like, layer)) for layer in self.state]
 
-    def begin_generation(self, fresh: Progress, teacher: dict[str, Tensor]) -> None:
+    def begin_generation(self, fresh: TrainingState, teacher: dict[str, Tensor]) -> None:
         """Goes on with a new network at its first step; what was best so far stays the best."""
         self.optimizer, self.scaler = fresh.optimizer, fresh.scaler
         self.state, self.breakdowns, self.over, self.swapped = fresh.state, 0, False, False
         self.generation += 1
         self.first_step, self.first_second = self.step, self.seconds
-        self.hear(teacher)
+        self.set_teacher(teacher)
 
     @property
     def best(self) -> float:
@@ -111,22 +111,22 @@ class Progress:
         return min(self.evaluations, key=lambda evaluation: evaluation[1], default=(self.step, 0))[0]
 
     @property
-    def taken(self) -> int:
+    def steps_in_generation(self) -> int:
         """Steps of this generation."""
         return self.step - self.first_step
 
     @property
-    def pace(self) -> float:
+    def average_weight(self) -> float:
         """How far the averages go to the weights of the next step."""
-        return 1 / (1 + AVERAGED * self.taken)
+        return 1 / (1 + AVERAGED * self.steps_in_generation)
 
-    def average(self, model: Learner, pace: Any) -> None:
+    def average(self, model: Model, average_weight: Any) -> None:
         """Moves the averages on to the weights of one more step (Shamir and Zhang 2013)."""
         for weight in model.parameters():
-            self.optimizer.state[weight]["average"].lerp_(weight.detach(), pace)
+            self.optimizer.state[weight]["average"].lerp_(weight.detach(), average_weight)
 
     @contextmanager
-    def averaged(self, model: Learner) -> Iterator[None]:
+    def averaged(self, model: Model) -> Iterator[None]:
         """The averages in place of the weights, for as long as the `with` block lasts."""
         self.swap(model)
         try:
@@ -134,14 +134,14 @@ class Progress:
         finally:
             self.swap(model)
 
-    def swap(self, model: Learner) -> None:
+    def swap(self, model: Model) -> None:
         """Exchanges the weights and their averages."""
         self.swapped = not self.swapped
         for weight in model.parameters():
             kept = self.optimizer.state[weight]
             weight.data, kept["average"] = kept["average"], weight.data
 
-    def tensors(self, model: Learner) -> dict[str, Tensor]:
+    def tensors(self, model: Model) -> dict[str, Tensor]:
         """All that a training changes and that is no plain number, by name; not copied."""
         found = {"rng": self.rng.get_state()}
         for name, weight in model.named_parameters():
@@ -153,19 +153,19 @@ class Progress:
                 found[f"soap.average.{name}"] = weight.data
         for depth, layer in enumerate(self.state):
             found |= {f"state.{depth}.{i}": tensor for i, tensor in enumerate(layer)}
-        between = self.teacher and not self.taken  # two generations
+        between = self.teacher and not self.steps_in_generation  # two generations
         if between or self.best_step != self.step:  # else the averages are the best ones
             found |= {f"best.{name}": weight for name, weight in self.best_weights.items()}
         return found | {f"teacher.{name}": weight for name, weight in self.teacher.items()}
 
-    def copied(self, model: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def copied(self, model: Model) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors, copied, and the numbers: to go back to by `restore`."""
         tensors = self.tensors(model).items()
         # The best weights and a teacher's are replaced, never changed.
         constant = ("best.", "teacher.")
         return {k: t if k.startswith(constant) else t.clone() for k, t in tensors}, self.numbers()
 
-    def remember(self, model: Learner, nats: float) -> None:
+    def remember(self, model: Model, nats: float) -> None:
         """Notes a score, and the weights that the model has now if they are the best yet."""
         if nats < self.best:
             self.best_weights = {k: v.detach().clone() for k, v in model.named_parameters()}
@@ -176,7 +176,7 @@ class Progress:
         kept = {name: getattr(self, name) for name in _NUMBERS}
         return kept | {"evaluations": list(self.evaluations), "scaler": self.scaler.state_dict()}
 
-    def restore(self, model: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    def restore(self, model: Model, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Puts back what `tensors` and `numbers` gave; for another device, the randomness is new."""
         for name in _NUMBERS:
             setattr(self, name, numbers[name])
@@ -204,6 +204,6 @@ _NUMBERS = (
 )
 
 
-def device_of(model: Learner) -> torch.device:
+def device_of(model: Model) -> torch.device:
     """Where its weights are."""
     return next(model.parameters()).device

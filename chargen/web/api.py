@@ -11,19 +11,19 @@ from gradio.events import api
 
 from chargen.errors import ChargenError
 from chargen.web import training_job
-from chargen.web.generation import Wish, Writers, seed_for
-from chargen.web.inspector import Looker
-from chargen.web.model_store import CLASSIFIER, GENERATOR, STARTER, Shelf
+from chargen.web.generation import GenerationRequest, Writers, seed_for
+from chargen.web.inspector import Inspector
+from chargen.web.model_store import CLASSIFIER, GENERATOR, STARTER, ModelStore
 from chargen.web.tabs import classify as classify_tab
-from chargen.web.training_job import Room
+from chargen.web.training_job import TrainingJob
 
 
-def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:
+def build(store: ModelStore, writers: Writers, inspector: Inspector, job: TrainingJob) -> None:
     """Adds the endpoints to the page that is being put together."""
 
     def models() -> dict[str, list[str]]:
         """The names of what can write and of what can classify, the newest first."""
-        return {"generators": shelf.names(GENERATOR), "classifiers": shelf.names(CLASSIFIER)}
+        return {"generators": store.names(GENERATOR), "classifiers": store.names(CLASSIFIER)}
 
     # Gradio reads the hint as that of each thing that is yielded.
     def write(  # type: ignore[misc]
@@ -37,22 +37,22 @@ def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:
         seed: int | None = None,
     ) -> str:
         """The prompt and the text behind it, streamed; the same seed gives the same text."""
-        wish = Wish(
+        wish = GenerationRequest(
             whole(length, "length"),
             number(temperature, "temperature"),
             whole(top_k, "top_k"),
             number(top_p, "top_p"),
             number(min_p, "min_p"),
         )
-        luck = seed_for(None if seed is None else whole(seed, "seed"))
+        seed_used = seed_for(None if seed is None else whole(seed, "seed"))
         prompt = words(prompt, "prompt")
         mark, _ = writers.read(words(model, "model"), prompt)
-        for texts in writers.write(model, prompt, wish, luck):
+        for texts in writers.write(model, prompt, wish, seed_used):
             yield mark.text + texts[0]
 
     def expect(text: str = "", model: str = STARTER, temperature: float = 1.0) -> dict[str, float]:
         """What may come next after a text, and how likely it is drawn at this temperature."""
-        wish = Wish(temperature=number(temperature, "temperature"))
+        wish = GenerationRequest(temperature=number(temperature, "temperature"))
         mark, _ = writers.read(words(model, "model"), words(text, "text"))
         return mark.expected(wish.sampler)
 
@@ -63,9 +63,9 @@ def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:
         if split_on not in (None, "line", "blank-line"):
             raise ChargenError(f"split_on is {split_on!r}; it can be line, blank-line or nothing")
         training_job.begin_training(
-            room, words(text, "text"), words(name, "name"), number(minutes, "minutes"), split_on
+            job, words(text, "text"), words(name, "name"), number(minutes, "minutes"), split_on
         )
-        return asdict(room.view())
+        return asdict(job.view())
 
     def train_classifier(
         table: str | None = None, name: str = "languages", minutes: float = 0.6
@@ -73,25 +73,25 @@ def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:
         """Begins to learn from a table in CSV, or, without one, from sentences in 16 languages."""
         table = None if table is None else words(table, "table")
         name, length = words(name, "name"), number(minutes, "minutes")
-        classify_tab.begin_training(room, table, name, length, ".csv")
-        return asdict(room.view())
+        classify_tab.begin_training(job, table, name, length, ".csv")
+        return asdict(job.view())
 
     def training() -> dict[str, Any]:
         """The training at work, or the last one: state, progress, curves, what it writes."""
-        return asdict(room.view())
+        return asdict(job.view())
 
     def stop_training() -> dict[str, Any]:
         """Ends the training after its step; the best model so far is kept."""
-        room.stop()
-        return asdict(room.view())
+        job.stop()
+        return asdict(job.view())
 
     def classify(text: str, model: str) -> dict[str, float]:
         """The probability of each class, likeliest first."""
-        return classify_tab.judge(shelf, words(model, "model"), words(text, "text"))[0]
+        return classify_tab.judge(store, words(model, "model"), words(text, "text"))[0]
 
     def surprise(text: str, model: str = STARTER) -> dict[str, Any]:
         """Bits of each character of a text (null for the first), and their mean."""
-        found, _ = looker.surprise(words(model, "model"), words(text, "text"))
+        found, _ = inspector.surprise(words(model, "model"), words(text, "text"))
         return {
             "bits_per_character": found.bits_per_character,
             "characters": [{"text": c.text, "bits": c.bits} for c in found.characters()],
@@ -99,12 +99,12 @@ def build(shelf: Shelf, writers: Writers, looker: Looker, room: Room) -> None:
 
     def components(text: str, model: str = STARTER) -> list[dict[str, Any]]:
         """Components of the state that follow something one can name in a text, best first."""
-        rows = looker.components(words(model, "model"), words(text, "text"))
+        rows = inspector.components(words(model, "model"), words(text, "text"))
         return [row._asdict() for row in rows]
 
     def copies(text: str, model: str = STARTER, least: int = 30) -> dict[str, Any]:
         """Passages of a text that stand in the text that a model was trained on."""
-        found = looker.copies(words(model, "model"), words(text, "text"), whole(least, "least"))
+        found = inspector.copies(words(model, "model"), words(text, "text"), whole(least, "least"))
         passages = [vars(passage) for passage in found.passages]
         return {"share": found.share, "passages": passages, "new_words": found.new_words}
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import chargen
 from chargen.errors import ChargenError
-from chargen.generation.prefix import Mark
-from chargen.web.model_store import Shelf
+from chargen.generation.prefix import Prefix
+from chargen.web.model_store import ModelStore
 
 LONGEST_PROMPT = 20_000  # characters
 LONGEST = 20_000  # characters written at once
@@ -23,7 +23,7 @@ _MARKS = 64  # places in texts that are remembered, a few kilobytes each
 
 
 @dataclass(frozen=True)
-class Wish:
+class GenerationRequest:
     """How to write; 0 stands for no narrowing by top-k and min-p, and 1 by top-p."""
 
     length: int = 500
@@ -60,17 +60,17 @@ def seed_for(wanted: int | None) -> int:
 class Writers:
     """Writes with the models of a shelf, and remembers places in texts."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-        self._marks: OrderedDict[tuple[int, str], tuple[chargen.TextGenerator, Mark]] = OrderedDict()
+    def __init__(self, store: ModelStore) -> None:
+        self.store = store
+        self._marks: OrderedDict[tuple[int, str], tuple[chargen.TextGenerator, Prefix]] = OrderedDict()
 
-    def read(self, model: str, text: str) -> tuple[Mark, list[str]]:
+    def read(self, model: str, text: str) -> tuple[Prefix, list[str]]:
         """The place after a text, and a sentence for each character that another one stands in for."""
         if len(text) > LONGEST_PROMPT:
             raise ChargenError(
                 f"the text has {len(text):,} characters; at most {LONGEST_PROMPT:,} are read"
             )
-        writer = self.shelf.writer(model)
+        writer = self.store.writer(model)
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         try:
             text, notes = writer.tokenizer.adapt(text)
@@ -88,7 +88,7 @@ class Writers:
         return mark, notes
 
     def write(
-        self, model: str, prompt: str, wish: Wish, seed: int, num: int = 1
+        self, model: str, prompt: str, wish: GenerationRequest, seed: int, num: int = 1
     ) -> Iterator[list[str]]:
         """What stands behind the prompt so far in each of `num` texts, some twenty times a second."""
         if not 1 <= num <= MOST_TEXTS:
@@ -102,7 +102,7 @@ class Writers:
                 told = time.monotonic()
         yield texts
 
-    def compare(self, model: str, prompt: str, wish: Wish, seed: int) -> list[str]:
+    def compare(self, model: str, prompt: str, wish: GenerationRequest, seed: int) -> list[str]:
         """What is written at each of the `TEMPERATURES`, with the same luck."""
         mark, _ = self.read(model, prompt)
         return [

@@ -15,14 +15,14 @@ import chargen
 from chargen.errors import ChargenError
 from chargen.inspection.components import Component
 from chargen.inspection.copies import Copies, Report
-from chargen.inspection.gradients import Reach
+from chargen.inspection.gradients import GradientReach
 from chargen.inspection.states import names
 from chargen.inspection.surprise import Surprise
 from chargen.rendering.colouring import Glyph
 from chargen.rendering.describe import state_glyphs
 from chargen.runs.run import corpus_of
-from chargen.web.generation import Wish, Writers
-from chargen.web.model_store import Shelf
+from chargen.web.generation import GenerationRequest, Writers
+from chargen.web.model_store import ModelStore
 
 LONGEST = 10_000  # characters that are looked at, some thousands in a second
 LONGEST_COPY = 200_000  # characters looked for in a corpus
@@ -41,11 +41,11 @@ class Place:
     component: int  # from 0
 
 
-class Looker:
+class Inspector:
     """Looks inside of the models of a shelf."""
 
-    def __init__(self, shelf: Shelf, writers: Writers) -> None:
-        self.shelf, self._writers = shelf, writers
+    def __init__(self, store: ModelStore, writers: Writers) -> None:
+        self.store, self._writers = store, writers
         self._copies: dict[str, Copies] = {}
 
     def surprise(self, model: str, text: str) -> tuple[Surprise, list[str]]:
@@ -60,11 +60,11 @@ class Looker:
 
     def sample(self, model: str) -> str:
         """Something that a model has written, as a text to look at it with."""
-        return self.shelf.writer(model).generate(length=400, temperature=0.7, seed=0)
+        return self.store.writer(model).generate(length=400, temperature=0.7, seed=0)
 
     def kinds(self, model: str) -> list[str]:
         """What a layer of a model has: its cell, its hidden state, its gates."""
-        return list(names[self.shelf.writer(model).model.config.cell])
+        return list(names[self.store.writer(model).model.config.cell])
 
     def coloured(self, model: str, text: str, place: Place) -> tuple[list[Glyph], str]:
         """A text coloured by a component, and its range in words."""
@@ -78,7 +78,7 @@ class Looker:
         return state_glyphs(writer.pieces(text), values, place.kind), told
 
     def held(
-        self, model: str, prompt: str, place: Place, value: float, wish: Wish, seed: int
+        self, model: str, prompt: str, place: Place, value: float, wish: GenerationRequest, seed: int
     ) -> tuple[str, str, str]:
         """The prompt as it was read, and what stands behind it: freely, and with a component held."""
         self._check(model, place)
@@ -93,29 +93,29 @@ class Looker:
             raise ChargenError(
                 f"the text has {len(text):,} characters; at most {LONGEST_COPY:,} are looked for"
             )
-        record = self.shelf.writer(model).record
+        record = self.store.writer(model).record
         sha256 = str(record.get("corpus", {}).get("sha256"))
         if sha256 not in self._copies:
             try:
-                self._copies = {sha256: corpus_of(self.shelf.folder(model), record)}
+                self._copies = {sha256: corpus_of(self.store.folder(model), record)}
             except ChargenError as error:
                 raise ChargenError(str(error).partition("; say where")[0]) from error
         return self._copies[sha256].report(text, least)
 
-    def reach(self, models: list[str]) -> dict[str, Reach]:
+    def reach(self, models: list[str]) -> dict[str, GradientReach]:
         """How far back each of some models can learn from, on text that it has written itself."""
         if not 1 <= len(models) <= MOST_MODELS:
             raise ChargenError(f"choose between 1 and {MOST_MODELS} models")
         found = {}
         for model in models:
-            writer = self.shelf.writer(model)
+            writer = self.store.writer(model)
             some = "\n".join(
                 writer.generate_many(num=6, length=MEASURED // 6, seed=0, temperature=1.0)
             )
             found[model] = writer.reach(some, FARTHEST)
         return found
 
-    def compare_cells(self) -> Iterator[tuple[float, dict[str, Reach]]]:
+    def compare_cells(self) -> Iterator[tuple[float, dict[str, GradientReach]]]:
         """Trains an rnn, a gru and an lstm, in a process of its own that ends with the visitor's wish.
 
         Tells the seconds so far, at the end with what was found of each.
@@ -144,7 +144,7 @@ class Looker:
         yield (
             time.monotonic() - began,
             {
-                row["name"]: Reach(
+                row["name"]: GradientReach(
                     np.array(row["gradient"]), row["distances"], np.array(row["change"])
                 )
                 for row in json.loads(out)["models"]
@@ -157,7 +157,7 @@ class Looker:
                 f"the text has {len(text):,} characters; at most {LONGEST:,} are looked at here: take "
                 "`chargen inspect` in a terminal"
             )
-        writer = self.shelf.writer(model)
+        writer = self.store.writer(model)
         known, notes = writer.tokenizer.adapt(
             text.replace("\r\n", "\n").replace("\r", "\n"), skip=True
         )
@@ -171,4 +171,4 @@ class Looker:
         kinds = self.kinds(model)
         if place.kind not in kinds:
             raise ChargenError(f"the model has no {place.kind}; choose {', '.join(kinds)}")
-        chargen.Clamp(place.layer, place.component, 0.0).check(self.shelf.writer(model).model.config)
+        chargen.Clamp(place.layer, place.component, 0.0).check(self.store.writer(model).model.config)

@@ -18,7 +18,7 @@ GENERATOR, CLASSIFIER = checkpoint.KIND, checkpoint.CLASSIFIER
 _HELD = 4  # models kept in memory
 
 
-class Shelf:
+class ModelStore:
     """Finds models by the name of their folder, and keeps those that were used last in memory."""
 
     def __init__(self, checkpoints: Path) -> None:

@@ -9,11 +9,11 @@ import gradio as gr
 
 from chargen.web import api
 from chargen.web.generation import Writers
-from chargen.web.inspector import Looker
-from chargen.web.model_store import Shelf
+from chargen.web.inspector import Inspector
+from chargen.web.model_store import ModelStore
 from chargen.web.tabs import classify, train, write
 from chargen.web.tabs import inspect as inside
-from chargen.web.training_job import Room
+from chargen.web.training_job import TrainingJob
 
 _HEAD = (
     '<div class="head"><b>chargen<i>_</i></b>'
@@ -26,14 +26,14 @@ class Page(NamedTuple):
     """What can be served, and the room that its trainings are done in."""
 
     blocks: gr.Blocks
-    room: Room
+    job: TrainingJob
 
 
 def build(checkpoints: Path) -> Page:
     """The page over the models in a folder."""
-    shelf, room = Shelf(checkpoints), Room(checkpoints)
-    writers = Writers(shelf)
-    looker = Looker(shelf, writers)
+    store, job = ModelStore(checkpoints), TrainingJob(checkpoints)
+    writers = Writers(store)
+    inspector = Inspector(store, writers)
     blocks = gr.Blocks(
         title="chargen", analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False
     )
@@ -41,13 +41,13 @@ def build(checkpoints: Path) -> Page:
         gr.HTML(_HEAD)
         with gr.Tabs() as tabs:
             with gr.Tab("Write", id="write"):
-                menu = write.build(blocks, writers, looker)
+                menu = write.build(blocks, writers, inspector)
             with gr.Tab("Train", id="train"):
-                train.build(blocks, tabs, menu, room, shelf)
+                train.build(blocks, tabs, menu, job, store)
             with gr.Tab("Classify", id="classify"):
-                classify.build(blocks, room, shelf)
+                classify.build(blocks, job, store)
             with gr.Tab("Look inside", id="inside"):
-                inside.build(blocks, looker)
-        api.build(shelf, writers, looker, room)
+                inside.build(blocks, inspector)
+        api.build(store, writers, inspector, job)
     blocks.queue(max_size=64, default_concurrency_limit=8)
-    return Page(blocks, room)
+    return Page(blocks, job)

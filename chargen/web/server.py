@@ -74,7 +74,7 @@ def serve(
             f"{host} can be reached by others: give --auth USER:PASSWORD, or --open-to-all if "
             "everybody who can reach it may train and write here"
         )
-    atexit.register(page.room.close)
+    atexit.register(page.job.close)
     proxy = urlsplit(root_path).hostname or ""
     hosts = LOCAL if local else ()
     try:
@@ -90,7 +90,7 @@ def serve(
             show_error=False,
             max_file_size=LARGEST_REQUEST,
             allowed_paths=[],
-            blocked_paths=[str(page.room.checkpoints.absolute())],
+            blocked_paths=[str(page.job.checkpoints.absolute())],
             footer_links=["api", "settings"],
             run_history=False,
             ssr_mode=False,

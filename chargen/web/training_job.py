@@ -25,7 +25,7 @@ _POINTS = 400  # of a curve that are kept
 
 
 @dataclass(frozen=True)
-class View:
+class JobStatus:
     """What there is to see of a training."""
 
     state: str = "idle"  # idle, preparing, training, finished, stopped or failed
@@ -57,16 +57,16 @@ class View:
         return self.seconds * (1 / self.progress - 1) if self.progress > 0.01 else 0.0
 
 
-class Room:
+class TrainingJob:
     """Begins trainings, one at a time, and tells of them."""
 
     def __init__(self, checkpoints: Path) -> None:
         self.checkpoints = checkpoints
         self._lock = threading.Lock()
-        self._view = View()
+        self._view = JobStatus()
         self._process: subprocess.Popen[str] | None = None
 
-    def view(self) -> View:
+    def view(self) -> JobStatus:
         """The training at work, or the last one."""
         return self._view
 
@@ -127,7 +127,7 @@ class Room:
             assert self._process.stdin
             self._process.stdin.write(json.dumps(record) + "\n")
             self._process.stdin.flush()
-            self._view = View("preparing", kind, name, shlex.quote(str(folder)))
+            self._view = JobStatus("preparing", kind, name, shlex.quote(str(folder)))
             follower = threading.Thread(
                 target=self._follow, args=(self._process, self._view), daemon=True
             )
@@ -152,10 +152,10 @@ class Room:
             except subprocess.TimeoutExpired:
                 self._process.kill()
 
-    def _follow(self, process: subprocess.Popen[str], view: View) -> None:
+    def _follow(self, process: subprocess.Popen[str], view: JobStatus) -> None:
         """Tells what a process says, until the next training takes its place."""
 
-        def show(view: View) -> None:
+        def show(view: JobStatus) -> None:
             with self._lock:
                 if self._process is process:
                     self._view = view
@@ -169,7 +169,7 @@ class Room:
             show(replace(view, state="failed", message=message))
 
 
-def _after(view: View, event: dict[str, Any]) -> View:
+def _after(view: JobStatus, event: dict[str, Any]) -> JobStatus:
     """What there is to see after one more thing has happened."""
     if "failed" in event:
         return replace(view, state="failed", message=event["failed"])
@@ -210,7 +210,7 @@ FEWEST = 200  # characters; from fewer there is nothing to learn
 
 
 def begin_training(
-    room: Room, text: str | None, name: str, minutes: float, split_on: str | None
+    job: TrainingJob, text: str | None, name: str, minutes: float, split_on: str | None
 ) -> None:
     """Begins to learn a text, or Python's manual where there is none; raises ChargenError."""
     if text is not None:
@@ -224,7 +224,7 @@ def begin_training(
                 f"the text has {len(text.strip()):,} characters; from fewer than {FEWEST} there is "
                 "nothing to learn"
             )
-    room.begin(
+    job.begin(
         "generator",
         name,
         text,

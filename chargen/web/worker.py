@@ -22,7 +22,7 @@ from chargen.data.corpus import prepare
 from chargen.data.labelled import languages
 from chargen.device import find_device
 from chargen.errors import ChargenError
-from chargen.evaluation.baselines import baselines
+from chargen.evaluation.baselines import baseline_bits
 from chargen.model import LanguageModel
 from chargen.storage.lock import claimed
 from chargen.training.loop import Step
@@ -78,7 +78,7 @@ def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any
         val_fraction=0.1,
     )
     chosen = plan(corpus, device, chargen.TrainConfig(minutes=job["minutes"]), {})
-    yield {"model": chosen.reason, "baselines": baselines(corpus)}
+    yield {"model": chosen.reason, "baselines": baseline_bits(corpus)}
     model = LanguageModel.new(chosen.model, seed=0).to(device)
     # As `chargen train --resume` wants to find them.
     settings = {

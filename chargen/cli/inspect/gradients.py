@@ -13,7 +13,7 @@ from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
-    from chargen.inspection.gradients import Reach
+    from chargen.inspection.gradients import GradientReach
     from chargen.training.loop import Step
 
 SHOWN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # characters back
@@ -76,7 +76,7 @@ def gradients(
     from chargen.data.text import Text
 
     text = Text.open(corpus or ("python-docs",), encoding)
-    found: dict[str, tuple[float | None, Reach]] = {}
+    found: dict[str, tuple[float | None, GradientReach]] = {}
     if models:
         found = _given(models, text, farthest, seed)
     else:
@@ -104,11 +104,11 @@ def gradients(
 
 def _given(
     models: tuple[str, ...], text: Any, farthest: int, seed: int
-) -> dict[str, tuple[float | None, Reach]]:
+) -> dict[str, tuple[float | None, GradientReach]]:
     from chargen.generator import TextGenerator
 
     some = "".join(text.pieces())[:LONGEST]
-    found: dict[str, tuple[float | None, Reach]] = {}
+    found: dict[str, tuple[float | None, GradientReach]] = {}
     for folder in models:
         writer = TextGenerator.load(folder)
         known, notes = writer.tokenizer.adapt(some, skip=True)
@@ -121,7 +121,7 @@ def _given(
 
 def _trained(
     cells: list[str], text: Any, farthest: int, seed: int, minutes: float, hidden: int, layers: int
-) -> dict[str, tuple[float | None, Reach]]:
+) -> dict[str, tuple[float | None, GradientReach]]:
     from chargen.data.corpus import prepare
     from chargen.generator import TextGenerator
     from chargen.inspection.gradients import reach
@@ -129,7 +129,7 @@ def _trained(
 
     corpus = prepare(text)
     say(f"corpus   {corpus.name}: {len(corpus.training):,} characters to learn from")
-    found: dict[str, tuple[float | None, Reach]] = {}
+    found: dict[str, tuple[float | None, GradientReach]] = {}
     for cell in cells:
         config = ModelConfig(len(corpus.tokenizer), cell, layers, hidden)
         say(f"model    {cell} {layers} × {hidden}, {config.parameters:,} parameters")
@@ -147,7 +147,7 @@ def _line(step: Step) -> tuple[str, str]:
     return f"{step.val_bits_per_character:.3f} bits per character", ""
 
 
-def _table(found: dict[str, Reach], farthest: int) -> None:
+def _table(found: dict[str, GradientReach], farthest: int) -> None:
     names = [name.rpartition("/")[2] for name in found]
     width = max(10, *map(len, names)) + 2
     click.echo("norm of the gradient of the loss, so many characters back")

@@ -10,9 +10,9 @@ import gradio as gr
 import chargen
 from chargen.errors import ChargenError
 from chargen.web import html as drawing
-from chargen.web.model_store import CLASSIFIER, Shelf
+from chargen.web.model_store import CLASSIFIER, ModelStore
 from chargen.web.tabs.training_status import status
-from chargen.web.training_job import MOST_MINUTES, Room, View, safe_name
+from chargen.web.training_job import MOST_MINUTES, JobStatus, TrainingJob, safe_name
 
 LONGEST = 10_000  # characters of a text to judge
 LONGEST_TABLE = 20_000_000
@@ -20,9 +20,9 @@ LONGEST_COLOURED = 1_000  # characters whose weights are worked out, as fast as 
 _BUILTIN, _UPLOAD = "Sentences in 16 languages", "Upload a table"
 
 
-def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
+def build(page: gr.Blocks, job: TrainingJob, store: ModelStore) -> None:
     """Puts the tab together."""
-    names = shelf.names(CLASSIFIER)
+    names = store.names(CLASSIFIER)
     with gr.Row(equal_height=False):
         with gr.Column(scale=6, min_width=320):
             hint = gr.HTML(
@@ -93,13 +93,13 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
             told = gr.HTML(elem_id="classifier-status")
             figure = gr.HTML(elem_id="classifier-curve")
             confusion = gr.HTML(elem_id="confusion")
-    clock = gr.Timer(1.0, active=room.view().busy)
+    clock = gr.Timer(1.0, active=job.view().busy)
 
     def judge_text(text: str, name: str | None) -> list[str]:
         if not name or not (text or "").strip():
             return ["", ""]
         try:
-            classes, weights = judge(shelf, name, text)
+            classes, weights = judge(store, name, text)
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), ""]
         bars = drawing.bars(classes, "How likely each class is", clickable=False)
@@ -131,23 +131,23 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
                     raise ChargenError("choose a table first")
                 _table(path)
                 text = Path(path).read_text("utf-8-sig")
-            begin_training(room, text, room.free_name(wanted), length, Path(path or "").suffix)
+            begin_training(job, text, job.free_name(wanted), length, Path(path or "").suffix)
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), *draw()[1:]]
         return draw()
 
     def draw() -> list[Any]:
-        view = room.view()
-        names = shelf.names(CLASSIFIER)
+        view = job.view()
+        names = store.names(CLASSIFIER)
         there = [gr.update(visible=not names), gr.update(visible=bool(names))]
         done = view.state in ("finished", "stopped") and view.kind == "classifier"
         if done and view.name in names:
             there.append(gr.update(choices=names, value=view.name))
         else:
             there.append(gr.update(choices=names, **({} if names else {"value": None})))
-        mine = view if view.kind == "classifier" else View()
+        mine = view if view.kind == "classifier" else JobStatus()
         return [
-            _status(mine, room.view()),
+            _status(mine, job.view()),
             _figure(mine),
             drawing.matrix(mine.classes, mine.confusion) if mine.confusion else "",
             gr.update(visible=mine.busy),
@@ -157,7 +157,7 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
         ]
 
     def halt() -> list[Any]:
-        room.stop()
+        job.stop()
         return draw()
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -180,21 +180,23 @@ def build(page: gr.Blocks, room: Room, shelf: Shelf) -> None:
     page.load(draw, None, shown, **quiet)
 
 
-def judge(shelf: Shelf, name: str, text: str) -> tuple[dict[str, float], list[tuple[str, float]]]:
+def judge(store: ModelStore, name: str, text: str) -> tuple[dict[str, float], list[tuple[str, float]]]:
     """The probability of each class, and how much each character mattered where it is not too long."""
     if len(text) > LONGEST:
         raise ChargenError(f"the text has {len(text):,} characters; at most {LONGEST:,} are judged")
-    reader = shelf.reader(name)
+    reader = store.reader(name)
     if len(text) > LONGEST_COLOURED:
         return reader.predict(text), []
     return reader.explain(text)
 
 
-def begin_training(room: Room, table: str | None, name: str, minutes: float, suffix: str) -> None:
+def begin_training(
+    job: TrainingJob, table: str | None, name: str, minutes: float, suffix: str
+) -> None:
     """Begins to learn from a table, or from the sentences that come along; raises ChargenError."""
     if table is not None and len(table) > LONGEST_TABLE:
         raise ChargenError(f"the table has {len(table):,} characters; at most {LONGEST_TABLE:,}")
-    room.begin("classifier", name, table, minutes, suffix=suffix)
+    job.begin("classifier", name, table, minutes, suffix=suffix)
 
 
 def describe(data: chargen.Labelled) -> str:
@@ -215,7 +217,7 @@ def _table(path: str) -> chargen.Labelled:
         raise ChargenError(str(error).replace(path, Path(path).name)) from error
 
 
-def _status(view: View, any_view: View) -> str:
+def _status(view: JobStatus, any_view: JobStatus) -> str:
     if view.state == "idle":
         busy = f"“{any_view.name}” is being trained in the tab Train." if any_view.busy else ""
         return drawing.note(busy)
@@ -227,9 +229,9 @@ def _status(view: View, any_view: View) -> str:
     return status(view, heads, right)
 
 
-def _figure(view: View) -> str:
+def _figure(view: JobStatus) -> str:
     if len(view.scores) < 2:
         return ""
     percent = tuple((seconds, 100 * score) for seconds, score in view.scores)
-    beaten = {name: 100 * share for name, share in view.baselines.items()}
-    return drawing.curve((), percent, beaten, "% right", ("", "held-out texts"))
+    baselines = {name: 100 * share for name, share in view.baselines.items()}
+    return drawing.curve((), percent, baselines, "% right", ("", "held-out texts"))

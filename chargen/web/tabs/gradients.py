@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from chargen.errors import ChargenError
-from chargen.inspection.gradients import Reach
+from chargen.inspection.gradients import GradientReach
 from chargen.web import html as drawing
-from chargen.web.inspector import Looker
+from chargen.web.inspector import Inspector
 from chargen.web.model_store import GENERATOR
 
 COMPARED = 50  # characters back, at which the cells are compared in words
@@ -23,7 +23,7 @@ _LEARNS = "How far back it can learn from: the norm of the gradient"
 _REMEMBERS = "How far back it remembers: bits by which another character there changes what it expects"
 
 
-def build(looker: Looker) -> gr.Dropdown:
+def build(inspector: Inspector) -> gr.Dropdown:
     """Puts this part of the tab together; returns the menu of models."""
     gr.HTML(drawing.note(_WHY))
     with gr.Row(elem_classes="buttons"):
@@ -36,7 +36,7 @@ def build(looker: Looker) -> gr.Dropdown:
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop-cells")
     with gr.Row():
         models = gr.Dropdown(
-            looker.shelf.names(GENERATOR),
+            inspector.store.names(GENERATOR),
             multiselect=True,
             label="Or models that are there",
             info="Measured on text that each of them writes.",
@@ -51,13 +51,13 @@ def build(looker: Looker) -> gr.Dropdown:
     def given(chosen: list[str]) -> Iterator[dict[Any, Any]]:
         yield {told: drawing.note("Measuring …")}
         try:
-            yield drawn(looker.reach(chosen), "")
+            yield drawn(inspector.reach(chosen), "")
         except ChargenError as error:
             yield {told: drawing.note(str(error), bad=True)}
 
     def train_cells() -> Iterator[dict[Any, Any]]:
         try:
-            for seconds, found in looker.compare_cells():
+            for seconds, found in inspector.compare_cells():
                 said = f"Three small models are being trained … {seconds:.0f} seconds"
                 yield {told: drawing.note(said), stop: gr.update(visible=True)}
                 if found:
@@ -65,7 +65,7 @@ def build(looker: Looker) -> gr.Dropdown:
         except ChargenError as error:
             yield {told: drawing.note(str(error), bad=True), stop: gr.update(visible=False)}
 
-    def drawn(found: dict[str, Reach], words: str) -> dict[Any, Any]:
+    def drawn(found: dict[str, GradientReach], words: str) -> dict[Any, Any]:
         learns = {name: list(enumerate(one.gradient.tolist(), 1)) for name, one in found.items()}
         remembers = {
             name: list(zip(one.distances, one.change.tolist(), strict=True))
@@ -88,7 +88,7 @@ def build(looker: Looker) -> gr.Dropdown:
     return models
 
 
-def _compared(found: dict[str, Reach]) -> str:
+def _compared(found: dict[str, GradientReach]) -> str:
     simple, gated = (found[cell].gradient[COMPARED - 1] for cell in ("rnn", "lstm"))
     times = gated / max(simple, 1e-300)
     return (

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from chargen.web.inspector import LONGEST, Looker
+from chargen.web.inspector import LONGEST, Inspector
 from chargen.web.model_store import GENERATOR, STARTER
 from chargen.web.tabs import gradients as reach
 from chargen.web.tabs import state, surprise
@@ -17,9 +17,9 @@ _EXAMPLE = (
 )
 
 
-def build(page: gr.Blocks, looker: Looker) -> None:
+def build(page: gr.Blocks, inspector: Inspector) -> None:
     """Puts the tab together."""
-    names = looker.shelf.names(GENERATOR)
+    names = inspector.store.names(GENERATOR)
     model = gr.Dropdown(
         names,
         value=names[0],
@@ -39,19 +39,19 @@ def build(page: gr.Blocks, looker: Looker) -> None:
     offered = gr.State(_EXAMPLE)
     with gr.Tabs():
         with gr.Tab("Surprise") as first:
-            surprise.build(page, looker, model, text)
+            surprise.build(page, inspector, model, text)
         with gr.Tab("State") as second:
-            state.build(page, looker, model, text)
+            state.build(page, inspector, model, text)
         with gr.Tab("Reach") as third:
-            models = reach.build(looker)
+            models = reach.build(inspector)
 
     def offer(name: str, given: str, example: str) -> list[Any]:
         """Another model, other examples; what a visitor has typed stays."""
-        other = _EXAMPLE if name == STARTER else looker.sample(name)
+        other = _EXAMPLE if name == STARTER else inspector.sample(name)
         return [other if given in ("", example) else gr.update(), other]
 
     def menus() -> list[Any]:
-        names = looker.shelf.names(GENERATOR)
+        names = inspector.store.names(GENERATOR)
         return [gr.update(choices=names, value=names[0]), gr.update(choices=names, value=names[:1])]
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

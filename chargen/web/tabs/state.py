@@ -9,8 +9,8 @@ import gradio as gr
 from chargen.errors import ChargenError
 from chargen.rendering.colouring import svg
 from chargen.web import html as drawing
-from chargen.web.generation import Wish, seed_for
-from chargen.web.inspector import Looker, Place
+from chargen.web.generation import GenerationRequest, seed_for
+from chargen.web.inspector import Inspector, Place
 
 _SAVE = """
 (picture) => {
@@ -24,7 +24,7 @@ _SAVE = """
 """
 
 
-def build(page: gr.Blocks, looker: Looker, model: gr.Dropdown, text: gr.Textbox) -> None:
+def build(page: gr.Blocks, inspector: Inspector, model: gr.Dropdown, text: gr.Textbox) -> None:
     """Puts this part of the tab together."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=7, min_width=320):
@@ -68,28 +68,28 @@ def build(page: gr.Blocks, looker: Looker, model: gr.Dropdown, text: gr.Textbox)
             followers = gr.HTML(js_on_load=drawing.CLICKED, elem_id="followers")
 
     def shape(name: str, chosen: str) -> list[Any]:
-        kinds = looker.kinds(name)
+        kinds = inspector.kinds(name)
         return [1, 0, gr.update(choices=kinds, value=chosen if chosen in kinds else kinds[0]), ""]
 
     def look(name: str, given: str, depth: int, number: int, what: str) -> list[str]:
         if not given:
             return [drawing.note("Type something above."), ""]
         try:
-            glyphs, words = looker.coloured(name, given, _place(depth, what, number))
+            glyphs, words = inspector.coloured(name, given, _place(depth, what, number))
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), ""]
         return [drawing.coloured(glyphs), drawing.note(words)]
 
     def draw(name: str, given: str, depth: int, number: int, what: str) -> str:
         try:
-            glyphs, words = looker.coloured(name, given, _place(depth, what, number))
+            glyphs, words = inspector.coloured(name, given, _place(depth, what, number))
         except ChargenError:
             return ""  # which is said beside the button already
         return svg(glyphs, words)
 
     def search(name: str, given: str) -> str:
         try:
-            return drawing.followers(looker.components(name, given))
+            return drawing.followers(inspector.components(name, given))
         except ChargenError as error:
             return drawing.note(str(error), bad=True)
 
@@ -101,12 +101,14 @@ def build(page: gr.Blocks, looker: Looker, model: gr.Dropdown, text: gr.Textbox)
         seed = seed_for(None)
         try:
             place = _place(depth, what, number)
-            given, free, other = looker.held(name, begins, place, at, Wish(400, 0.7), seed)
+            given, free, other = inspector.held(
+                name, begins, place, at, GenerationRequest(400, 0.7), seed
+            )
         except ChargenError as error:
             return drawing.note(str(error), bad=True)
         titles = ["free", f"component {number} of layer {depth} held at {at:g}"]
-        luck = drawing.note(f"the same luck twice: seed {seed}")
-        return drawing.sheets(titles, given, [free, other]) + luck
+        seed_used = drawing.note(f"the same luck twice: seed {seed}")
+        return drawing.sheets(titles, given, [free, other]) + seed_used
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     place: list[Any] = [layer, component, kind]

@@ -9,13 +9,13 @@ import gradio as gr
 from chargen.errors import ChargenError
 from chargen.rendering import describe as described
 from chargen.web import html as drawing
-from chargen.web.inspector import Looker
+from chargen.web.inspector import Inspector
 
 WORST = 8  # spots that are listed
 SAID = 3  # characters of which it is said what stands in for them
 
 
-def build(page: gr.Blocks, looker: Looker, model: gr.Dropdown, text: gr.Textbox) -> None:
+def build(page: gr.Blocks, inspector: Inspector, model: gr.Dropdown, text: gr.Textbox) -> None:
     """Puts this part of the tab together."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=7, min_width=320):
@@ -30,7 +30,7 @@ def build(page: gr.Blocks, looker: Looker, model: gr.Dropdown, text: gr.Textbox)
                 "",
             ]
         try:
-            surprise, notes = looker.surprise(name, given)
+            surprise, notes = inspector.surprise(name, given)
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), ""]
         glyphs = map(described.surprised, surprise.characters())

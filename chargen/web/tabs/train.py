@@ -13,14 +13,14 @@ import chargen
 from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
 from chargen.web import html as drawing
-from chargen.web.model_store import GENERATOR, Shelf
+from chargen.web.model_store import GENERATOR, ModelStore
 from chargen.web.tabs.training_status import status
 from chargen.web.training_job import (
     FEWEST,
     LONGEST_TEXT,
     MOST_MINUTES,
-    Room,
-    View,
+    JobStatus,
+    TrainingJob,
     begin_training,
     safe_name,
 )
@@ -29,7 +29,9 @@ _PASTE, _UPLOAD, _MANUAL = "Paste a text", "Upload a file", "Python's manual"
 _KINDS = {"One text": None, "Each line is one": "line", "Empty lines between them": "blank-line"}
 
 
-def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: Shelf) -> None:
+def build(
+    page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, job: TrainingJob, store: ModelStore
+) -> None:
     """Puts the tab together; `menu` is where a trained model can be chosen for writing."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=300):
@@ -91,7 +93,7 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
                     elem_id="stop-training",
                 )
                 use = gr.Button("Write with it", variant="primary", visible=False, elem_id="use")
-    clock = gr.Timer(1.0, active=room.view().busy)
+    clock = gr.Timer(1.0, active=job.view().busy)
 
     def switch(kind: str) -> list[Any]:
         return [
@@ -115,34 +117,34 @@ def build(page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, room: Room, shelf: 
     def begin(kind: str, text: str, path: str | None, made: str, wanted: str, length: float) -> Any:
         try:
             learned = None if kind == _MANUAL else _text(kind, text, path)
-            begin_training(room, learned, room.free_name(wanted), length, _KINDS[made])
+            begin_training(job, learned, job.free_name(wanted), length, _KINDS[made])
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), *draw()[1:]]
         return draw()
 
     def draw() -> list[Any]:
-        view = room.view()
+        view = job.view()
         if view.kind != "generator" and view.state != "idle":
             where = f"“{view.name}” is being trained in the tab Classify." if view.busy else ""
-            return [drawing.note(where), "", "", *_buttons(View())]
+            return [drawing.note(where), "", "", *_buttons(JobStatus())]
         return [_status(view), _figure(view), _sample(view), *_buttons(view)]
 
-    def _buttons(view: View) -> list[Any]:
+    def _buttons(view: JobStatus) -> list[Any]:
         written = view.state in ("finished", "stopped") and view.step > 0
         return [
             gr.update(visible=view.busy),
             gr.update(visible=written),
-            gr.update(interactive=not room.view().busy),
-            gr.Timer(active=room.view().busy),
+            gr.update(interactive=not job.view().busy),
+            gr.Timer(active=job.view().busy),
         ]
 
     def halt() -> list[Any]:
-        room.stop()
+        job.stop()
         return draw()
 
     def write_with() -> list[Any]:
-        names = shelf.names(GENERATOR)
-        return [gr.update(choices=names, value=room.view().name), gr.update(selected="write")]
+        names = store.names(GENERATOR)
+        return [gr.update(choices=names, value=job.view().name), gr.update(selected="write")]
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     shown = [told, figure, sample, stop, use, start, clock]
@@ -206,7 +208,7 @@ def _text(kind: str, pasted: str, path: str | None) -> str:
         raise ChargenError(str(error).replace(path, Path(path).name)) from error
 
 
-def _status(view: View) -> str:
+def _status(view: JobStatus) -> str:
     if view.state == "idle":
         return drawing.note("Nothing is being trained. What happens will be drawn here.")
     heads = {
@@ -222,14 +224,14 @@ def _status(view: View) -> str:
     return "".join(parts)
 
 
-def _figure(view: View) -> str:
+def _figure(view: JobStatus) -> str:
     if len(view.losses) < 2:
         return ""
     names = ("training", "held-out text")
     return drawing.curve(view.losses, view.scores, view.baselines, "bits per character", names)
 
 
-def _sample(view: View) -> str:
+def _sample(view: JobStatus) -> str:
     if not view.sample:
         return ""
     return drawing.note("What it writes now:") + drawing.sheet("", view.sample, small=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from chargen.web import html as drawing
 from chargen.web.training_job import (
-    View,
+    JobStatus,
 )
 
 
-def status(view: View, heads: dict[str, str], pairs: list[tuple[str, str]]) -> str:
+def status(view: JobStatus, heads: dict[str, str], pairs: list[tuple[str, str]]) -> str:
     """What a training is doing: a sentence for its state, its figures, how far it is, what it said."""
     common = {
         "training": f"“{view.name}” is learning.",

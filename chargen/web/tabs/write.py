@@ -10,8 +10,8 @@ import gradio as gr
 from chargen.errors import ChargenError
 from chargen.rendering.describe import copied as copied_glyphs
 from chargen.web import html as drawing
-from chargen.web.generation import MOST_TEXTS, TEMPERATURES, Wish, Writers, seed_for
-from chargen.web.inspector import Looker
+from chargen.web.generation import MOST_TEXTS, TEMPERATURES, GenerationRequest, Writers, seed_for
+from chargen.web.inspector import Inspector
 from chargen.web.model_store import GENERATOR
 
 MOST_BOOKMARKS = 20
@@ -29,9 +29,9 @@ _DOWNLOAD = """
 """
 
 
-def build(page: gr.Blocks, writers: Writers, looker: Looker) -> gr.Dropdown:
+def build(page: gr.Blocks, writers: Writers, inspector: Inspector) -> gr.Dropdown:
     """Puts the tab together; returns the menu of models, so that others can choose from it."""
-    names = writers.shelf.names(GENERATOR)
+    names = writers.store.names(GENERATOR)
     # The text whose end the bars are about, with the seed it was written with.
     place = gr.State({"given": "", "new": "", "seed": None})
     kept = gr.State([])  # texts that are bookmarked, the newest first
@@ -137,7 +137,7 @@ def build(page: gr.Blocks, writers: Writers, looker: Looker) -> gr.Dropdown:
     def _writing(given: str, name: str, *wishes: Any) -> Iterator[dict[Any, Any]]:
         *numbers, wanted, texts = wishes
         try:
-            wish, luck = _wish(*numbers), seed_for(wanted)
+            wish, seed_used = _wish(*numbers), seed_for(wanted)
             mark, notes = writers.read(name, given)
         except ChargenError as error:
             yield {told: drawing.note(str(error), bad=True)}
@@ -147,15 +147,15 @@ def build(page: gr.Blocks, writers: Writers, looker: Looker) -> gr.Dropdown:
             written: drawing.sheet(given, writing=True),
             told: drawing.note(" ".join(notes)),
         }
-        for many in writers.write(name, given, wish, luck, int(texts)):
+        for many in writers.write(name, given, wish, seed_used, int(texts)):
             yield {
                 written: _drawn(given, many, writing=True),
-                place: {"given": given, "new": many[0], "seed": luck},
+                place: {"given": given, "new": many[0], "seed": seed_used},
             }
         size = ", ".join(f"{len(one):,}" for one in many)
         yield {
             written: _drawn(given, many),
-            told: drawing.note(f"{' '.join(notes)} {size} characters, seed {luck}".strip()),
+            told: drawing.note(f"{' '.join(notes)} {size} characters, seed {seed_used}".strip()),
             **_rest(many[0]),
         }
 
@@ -173,14 +173,14 @@ def build(page: gr.Blocks, writers: Writers, looker: Looker) -> gr.Dropdown:
     def five(past: dict[str, Any], text: str, name: str, *wishes: Any) -> dict[Any, Any]:
         *numbers, wanted, _ = wishes
         try:
-            luck = seed_for(past["seed"] if wanted is None and past["new"] else wanted)
+            seed_used = seed_for(past["seed"] if wanted is None and past["new"] else wanted)
             wish = _wish(min(400, numbers[0]), *numbers[1:])
-            texts = writers.compare(name, text, wish, luck)
+            texts = writers.compare(name, text, wish, seed_used)
         except ChargenError as error:
             return {told: drawing.note(str(error), bad=True)}
         return {
             written: drawing.sheets([f"temperature {t:g}" for t in TEMPERATURES], text, texts),
-            told: drawing.note(f"the same luck five times: seed {luck}"),
+            told: drawing.note(f"the same luck five times: seed {seed_used}"),
             download: gr.update(visible=True),
         }
 
@@ -208,7 +208,7 @@ def build(page: gr.Blocks, writers: Writers, looker: Looker) -> gr.Dropdown:
 
     def what_is_copied(past: dict[str, Any], name: str) -> dict[Any, Any]:
         try:
-            found = looker.copies(name, past["given"] + past["new"])
+            found = inspector.copies(name, past["given"] + past["new"])
         except ChargenError as error:
             return {told: drawing.note(str(error), bad=True)}
         words = (
@@ -271,8 +271,10 @@ def build(page: gr.Blocks, writers: Writers, looker: Looker) -> gr.Dropdown:
     return model
 
 
-def _wish(length: float, temperature: float, top_k: float, top_p: float, min_p: float) -> Wish:
-    return Wish(int(length), temperature, int(top_k), top_p, min_p)
+def _wish(
+    length: float, temperature: float, top_k: float, top_p: float, min_p: float
+) -> GenerationRequest:
+    return GenerationRequest(int(length), temperature, int(top_k), top_p, min_p)
 
 
 def _drawn(given: str, many: list[str], *, writing: bool = False) -> str:
@@ -282,7 +284,7 @@ def _drawn(given: str, many: list[str], *, writing: bool = False) -> str:
     return drawing.sheets(titles, given, many, writing=writing)
 
 
-def _bars(writers: Writers, text: str, name: str, wish: Wish) -> str:
+def _bars(writers: Writers, text: str, name: str, wish: GenerationRequest) -> str:
     try:
         mark, _ = writers.read(name, text)
     except ChargenError as error:
@@ -304,5 +306,5 @@ def _ends(texts: list[str]) -> list[tuple[str, int]]:
 
 
 def _menu(writers: Writers) -> Any:
-    names = writers.shelf.names(GENERATOR)
+    names = writers.store.names(GENERATOR)
     return gr.update(choices=names, value=names[0])

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from chargen import ChargenError, Text
 from chargen.data.corpus import prepare
 from chargen.device import multiplies_bf16, precision_for
-from chargen.evaluation.language import best_confidence, evaluate
-from chargen.model import ClassifierConfig, LanguageModel, ModelConfig, Noise
+from chargen.evaluation.language import best_logit_scale, evaluate
+from chargen.model import ClassifierConfig, DropoutMask, LanguageModel, ModelConfig
 from chargen.training import language_modeling
-from chargen.training.budget import enough
+from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import LanguageTask, train
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_training_that_pauses_goes_on_as_if_it_never_had(verse, split_on, prec
     *_, expected = train(whole, corpus, config)
 
     model = model_for(corpus, dropout=0.2)
-    progress = Progress.begin(model, config)
+    progress = TrainingState.begin(model, config)
     paused = list(itertools.islice(train(model, corpus, config, progress), 13))
     assert paused[-1].number == progress.step == 13
     *_, last = train(model, corpus, config, progress)
@@ -116,28 +116,28 @@ def test_a_model_is_watched_as_if_it_were_as_sure_as_it_should_be(poet, verse):
     ids = poet.tokenizer.encode(verse)
     model = copy.deepcopy(poet.model)
     for _ in range(5):
-        model.sharpen(best_confidence(model, ids, len(ids)))
-    model.sharpen(1 / 0.8)  # too sure
-    plain, watched = (
-        evaluate(model, ids, poet.tokenizer, quick=len(ids), sharpen=sharpen)
-        for sharpen in (False, True)
+        model.scale_logits(best_logit_scale(model, ids, len(ids)))
+    model.scale_logits(1 / 0.8)  # too sure
+    plain, validation_loss = (
+        evaluate(model, ids, poet.tokenizer, quick=len(ids), scale_logits=scale_logits)
+        for scale_logits in (False, True)
     )
-    assert watched.nats == plain.nats
-    assert watched.watched < plain.watched == plain.nats_per_token
-    model.sharpen(0.8)
+    assert validation_loss.nats == plain.nats
+    assert validation_loss.validation_loss < plain.validation_loss == plain.nats_per_token
+    model.scale_logits(0.8)
     right = evaluate(model, ids, poet.tokenizer, quick=len(ids))
-    assert watched.watched == pytest.approx(right.nats_per_token, abs=1e-4)
+    assert validation_loss.validation_loss == pytest.approx(right.nats_per_token, abs=1e-4)
 
 
 def test_a_model_that_is_too_sure_of_itself_is_told_so(poet, verse):
     ids = poet.tokenizer.encode(verse)
     model = copy.deepcopy(poet.model)
     for _ in range(5):  # a fair one, to begin with
-        model.sharpen(best_confidence(model, ids, len(ids)))
-    model.sharpen(1 / 0.8)
-    assert best_confidence(model, ids, len(ids)) == pytest.approx(0.8)
+        model.scale_logits(best_logit_scale(model, ids, len(ids)))
+    model.scale_logits(1 / 0.8)
+    assert best_logit_scale(model, ids, len(ids)) == pytest.approx(0.8)
     sure = evaluate(model, ids, poet.tokenizer).nats
-    model.sharpen(0.8)
+    model.scale_logits(0.8)
     assert evaluate(model, ids, poet.tokenizer).nats < sure
 
 
@@ -164,8 +164,8 @@ def test_the_model_ends_with_the_weights_of_the_best_evaluation(noise):
     corpus, model = noise, model_for(noise)
     best, weights = math.inf, None
     for step in train(model, corpus, TrainConfig(steps=120, batch=2, window=32, learning_rate=0.01)):
-        if step.score and not step.finished and step.score.watched < best:
-            best, weights = step.score.watched, copy.deepcopy(model.state_dict())
+        if step.score and not step.finished and step.score.validation_loss < best:
+            best, weights = step.score.validation_loss, copy.deepcopy(model.state_dict())
             number = step.number
     assert step.finished
     assert step.best_step == number < step.number
@@ -213,7 +213,7 @@ def test_what_is_not_finite_never_reaches_the_weights(corpus, monkeypatch, what,
     else:
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled_norm)
     model, config = model_for(corpus, dropout=0.2), TrainConfig(steps=24, batch=4, window=16)
-    progress = Progress.begin(model, config)
+    progress = TrainingState.begin(model, config)
     seen = []
     for step in train(model, corpus, config, progress):
         assert all(weight.isfinite().all() for weight in model.parameters())
@@ -232,7 +232,7 @@ def test_a_rollback_goes_back_to_exactly_where_it_was(corpus, monkeypatch):
     whole = model_for(corpus, dropout=0.2)
     *_, expected = train(whole, corpus, config)
     model = model_for(corpus, dropout=0.2)
-    progress = Progress.begin(model, config)
+    progress = TrainingState.begin(model, config)
     clip = torch.nn.utils.clip_grad_norm_
 
     def spoiled(*arguments):
@@ -270,7 +270,7 @@ def test_a_budget_of_minutes_ends_sooner_where_a_text_has_been_read_often_enough
     corpus = prepare(Text.from_string("a bird sings and waits. " * 60))
     model = model_for(corpus)
     *steps, last = train(model, corpus, TrainConfig(minutes=30, batch=4, window=16))
-    often = enough(model.config.parameters, len(corpus.training))
+    often = max_epochs(model.config.parameters, len(corpus.training))
     assert last.ids == pytest.approx(often * len(corpus.training), rel=0.05)
     assert last.seconds < 300
     assert last.progress == 1
@@ -290,7 +290,7 @@ def test_a_budget_of_minutes_ends_on_time_with_everything_counted(corpus):
 def test_a_second_network_learns_from_the_text_and_from_the_first(corpus):
     model = model_for(corpus, dropout=0.2)
     config = TrainConfig(steps=9, batch=4, window=16, generations=2)
-    now = Progress.begin(model, config)
+    now = TrainingState.begin(model, config)
     steps = train(model, corpus, config, now)
     first = list(itertools.takewhile(lambda step: not step.remark, steps))
     assert [step.number for step in first] == [1, 2, 3, 4]  # what is left over, the second one has
@@ -301,16 +301,18 @@ def test_a_second_network_learns_from_the_text_and_from_the_first(corpus):
     teacher.load_state_dict(now.teacher)
 
     task = LanguageTask(corpus, config)
-    task.listen(model, now.teacher)
+    task.set_teacher(model, now.teacher)
     window, rng = task.window(now.position, torch.device("cpu")), torch.Generator().manual_seed(1)
     nats, after = task.loss_of(model, window, now.state, rng)
-    noise = Noise(torch.Generator().manual_seed(1), task._mine, 4, language_modeling.TAUGHT_DROPOUT)
+    noise = DropoutMask(
+        torch.Generator().manual_seed(1), task._mine, 4, language_modeling.STUDENT_DROPOUT
+    )
     own = language_modeling._forget(now.state, noise)[:2]
     logits = model(window.inputs, own, noise)[0].flatten(0, 1)
     expected = teacher(window.inputs, teacher.initial_state(4))[0].flatten(0, 1)
     of_text = F.cross_entropy(logits, window.targets.flatten())
     of_teacher = -(expected.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean()
-    trust = language_modeling.TRUST
+    trust = language_modeling.DISTILLATION_WEIGHT
     assert nats.item() == pytest.approx((1 - trust) * of_text.item() + trust * of_teacher.item())
     assert len(after) == 4
 
@@ -351,7 +353,7 @@ def test_without_validation_the_last_weights_are_kept(verse):
 def test_without_validation_a_second_network_learns_from_the_averages_of_the_first(verse):
     corpus = prepare(Text.from_string(verse), val_fraction=0.0)
     model, config = model_for(corpus), TrainConfig(steps=6, batch=4, window=16, generations=2)
-    now = Progress.begin(model, config)
+    now = TrainingState.begin(model, config)
     steps = train(model, corpus, config, now)
     for step in steps:
         average = now.optimizer.state[model.head.weight]["average"].clone()

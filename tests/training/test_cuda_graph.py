@@ -11,7 +11,7 @@ from chargen.training.config import TrainConfig
 from chargen.training.cuda_graph import WARM, GraphedStep
 from chargen.training.language_modeling import LanguageTask
 from chargen.training.loop import train
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 CONFIG = TrainConfig(steps=24, batch=4, window=16, precision="fp32")
 
@@ -42,7 +42,7 @@ def again(captured):
 
 def taken(model, corpus, stepper=None, config=CONFIG, progress=None, task=None):
     task = task or LanguageTask(corpus, config)
-    progress = progress or Progress.begin(model, config)
+    progress = progress or TrainingState.begin(model, config)
     if stepper:
         stepper = stepper(model, task, config.precision)
     return list(train(model, task, config, progress, stepper=stepper)), progress
@@ -59,10 +59,10 @@ def graphed(captured, late=1, warm=WARM):
 
 def taught(model, corpus):
     """A training with a teacher, about to begin."""
-    task, progress = LanguageTask(corpus, CONFIG), Progress.begin(model, CONFIG)
+    task, progress = LanguageTask(corpus, CONFIG), TrainingState.begin(model, CONFIG)
     weights = {name: 2 * weight.detach() for name, weight in model.named_parameters()}
-    task.listen(model, weights)
-    progress.hear(weights)
+    task.set_teacher(model, weights)
+    progress.set_teacher(weights)
     return {"task": task, "progress": progress}
 
 
@@ -135,7 +135,7 @@ def test_a_training_goes_on_from_what_a_graph_left(verse):
     corpus = prepare(Text.from_string(verse))
     whole, model = model_for(corpus), model_for(corpus)
     taken(whole, corpus, graphed([]))
-    task, progress = LanguageTask(corpus, CONFIG), Progress.begin(model, CONFIG)
+    task, progress = LanguageTask(corpus, CONFIG), TrainingState.begin(model, CONFIG)
     stepper = graphed([])(model, task, "fp32")
     for step in train(model, task, CONFIG, progress, stepper=stepper):
         if step.number == 11:
@@ -143,7 +143,7 @@ def test_a_training_goes_on_from_what_a_graph_left(verse):
     tensors = {name: tensor.clone() for name, tensor in progress.tensors(model).items()}
     numbers = progress.numbers()
     other = model_for(corpus)
-    progress = Progress.begin(other, CONFIG)
+    progress = TrainingState.begin(other, CONFIG)
     progress.restore(other, tensors, numbers)
     taken(other, corpus, graphed([]), progress=progress)
     assert same(other, whole)
@@ -187,7 +187,7 @@ def test_a_captured_step_waits_for_nothing(verse):
     corpus = prepare(Text.from_string(verse))
     model = model_for(corpus, dropout=0.2, hidden=128).cuda()
     config = TrainConfig(steps=60, batch=8, window=16, precision="bf16")
-    task, progress = LanguageTask(corpus, config), Progress.begin(model, config)
+    task, progress = LanguageTask(corpus, config), TrainingState.begin(model, config)
     stepper = GraphedStep(model, task, config.precision)
     for _ in range(WARM + 6):  # the eighth step finds a basis, which may wait
         stepper(progress)

@@ -8,7 +8,7 @@ from chargen import ChargenError, Text, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.device import find_device
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training.budget import enough
+from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.planner import (
     COPIES,
@@ -16,15 +16,15 @@ from chargen.training.planner import (
     SQUARES,
     choose_width,
     dropout_for,
+    fit_batch,
     ids_read,
     length_to_read,
     plan,
     rate_for,
-    shrink,
     suited_rate,
 )
 from chargen.training.speed import flops_per_id, measured_flops
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 MODEL = ModelConfig(vocab_size=65)
 
@@ -101,9 +101,9 @@ def test_a_second_network_comes_where_the_first_has_read_its_text_often_enough_i
 
 def test_the_shorter_a_text_and_the_smaller_a_model_the_more_often_a_text_is_read():
     large, small = 10**7, 10**5
-    assert enough(large, 10**3) > enough(large, 10**5) > enough(large, 10**6)
-    assert enough(small, 10**6) > enough(large, 10**6)
-    minutes, passes = TrainConfig(minutes=60), enough(MODEL.parameters, 50_000)
+    assert max_epochs(large, 10**3) > max_epochs(large, 10**5) > max_epochs(large, 10**6)
+    assert max_epochs(small, 10**6) > max_epochs(large, 10**6)
+    minutes, passes = TrainConfig(minutes=60), max_epochs(MODEL.parameters, 50_000)
     assert ids_read(MODEL, minutes, 1e12, 50_000) == passes * 50_000
     assert ids_read(MODEL, minutes, 1e8, 50_000) < passes * 50_000  # as far as it gets
     assert ids_read(MODEL, TrainConfig(epochs=900), 1e12, 50_000) == 900 * 50_000  # as was asked for
@@ -139,9 +139,9 @@ def test_of_long_texts_so_much_is_read_that_the_budget_allows_several_passes():
 
 @pytest.mark.parametrize("ids", [64, 500, 3000, 20_000])
 def test_a_short_text_gets_fewer_lanes_and_shorter_windows(ids):
-    small = shrink(TrainConfig(steps=1), ids)
+    small = fit_batch(TrainConfig(steps=1), ids)
     assert small.batch * small.window <= max(16, ids // 8)
-    assert shrink(TrainConfig(steps=1), 1_000_000) == TrainConfig(steps=1)
+    assert fit_batch(TrainConfig(steps=1), 1_000_000) == TrainConfig(steps=1)
 
 
 def test_the_measured_speed_is_one_that_a_machine_can_have():
@@ -159,7 +159,7 @@ def test_a_gpu_that_is_not_there_is_an_error_and_auto_takes_the_cpu():
 def test_the_memory_of_a_training_is_known_beforehand():
     config = ModelConfig(vocab_size=7, num_layers=3, hidden_size=16, embedding_size=24)
     model = LanguageModel.new(config, seed=0)
-    progress = Progress.begin(model, TrainConfig(steps=1))
+    progress = TrainingState.begin(model, TrainConfig(steps=1))
     bases = [kept["basis"] for kept in progress.optimizer.state.values() if "basis" in kept]
     assert sum(basis.numel() for basis in bases) == config.squares
     kept = progress.tensors(model)

@@ -121,7 +121,7 @@ def test_no_thread_of_the_group_outlives_it(tmp_path):
         "from chargen.training.distributed import join\n"
         "with join() as ranks:\n"
         "    import torch._dynamo  # what an optimizer imports\n"
-        "    ranks.wait()\n"
+        "    ranks.barrier()\n"
         "names = [path.read_text() for path in Path('/proc/self/task').glob('*/comm')]\n"
         "assert not [name for name in names if 'gloo' in name], names\n"
     )

@@ -10,7 +10,7 @@ from chargen import ChargenError, Sampler, TextGenerator
 from chargen.generation.constraints import Clamp
 from chargen.generation.decoder import Decoder
 from chargen.generation.draw import draw
-from chargen.generation.text_stream import Writing
+from chargen.generation.text_stream import StopMatcher
 from chargen.generator import STARTER
 from chargen.model import CELLS, LanguageModel, ModelConfig
 from chargen.tokenizers.build import KINDS, ByteTokenizer, build_tokenizer
@@ -19,7 +19,7 @@ from chargen.tokenizers.characters import CharTokenizer
 SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
 
 
-def sharpened(cell, layers, vocab_size=13):
+def calibrated_nats(cell, layers, vocab_size=13):
     """A model whose next id depends strongly on what it read."""
     model = LanguageModel.new(ModelConfig(vocab_size, cell, layers, 24, 8), seed=2)
     with torch.no_grad():
@@ -31,7 +31,7 @@ def sharpened(cell, layers, vocab_size=13):
 
 @pytest.mark.parametrize(("cell", "layers"), SHAPES)
 def test_steps_give_the_logits_of_the_full_forward_pass_alone_and_side_by_side(cell, layers):
-    model = sharpened(cell, layers)
+    model = calibrated_nats(cell, layers)
     ids = torch.randint(13, (40, 3), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = model(ids, model.initial_state(3))[0].numpy()  # (T, B, V)
@@ -50,7 +50,7 @@ def test_steps_give_the_logits_of_the_full_forward_pass_alone_and_side_by_side(c
 def test_greedy_decoding_is_the_argmax_of_the_full_forward_pass(cell, layers, kind):
     corpus = "to be or not to be, that is the question — être ou ne pas être\n" * 20
     tokenizer = build_tokenizer(kind, [corpus], 340)
-    model = sharpened(cell, layers, len(tokenizer))
+    model = calibrated_nats(cell, layers, len(tokenizer))
     ids = tokenizer.encode("not to be").tolist()
     drawn = itertools.islice(draw(Decoder(model), ids, Sampler(temperature=0), seed=0), 60)
     for token in drawn:
@@ -63,7 +63,7 @@ def test_greedy_decoding_is_the_argmax_of_the_full_forward_pass(cell, layers, ki
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_copied_state_goes_on_as_if_never_copied(cell):
-    decoder = Decoder(sharpened(cell, 2))
+    decoder = Decoder(calibrated_nats(cell, 2))
     state = decoder.start()
     for token in [1, 2, 3]:
         decoder.step(token, state)
@@ -74,7 +74,7 @@ def test_a_copied_state_goes_on_as_if_never_copied(cell):
 
 
 def test_a_stream_draws_the_same_in_every_company():
-    decoder = Decoder(sharpened("lstm", 2))
+    decoder = Decoder(calibrated_nats("lstm", 2))
     sampler = Sampler(1.0, top_k=8)
     several = np.array(list(itertools.islice(draw(decoder, [1], sampler, 5, streams=4), 150)))
     alone = list(itertools.islice(draw(decoder, [1], sampler, 5), 150))
@@ -86,7 +86,7 @@ def test_a_stream_draws_the_same_in_every_company():
 
 def written(text, length=100, stops=(), tokenizer=None, end=False):
     tokenizer = tokenizer or CharTokenizer("".join(sorted(set(text))), documents=end)
-    writing = Writing(tokenizer, length, stops)
+    writing = StopMatcher(tokenizer, length, stops)
     pieces = []
     for token in [*tokenizer.encode(text), *([tokenizer.end_id] if end else [])]:
         pieces.append(writing.push(int(token)))
@@ -167,7 +167,7 @@ def test_int8_weights_begin_with_nothing():
 
 
 def test_what_is_held_far_out_is_so_for_int8_weights_as_well():
-    model = sharpened("gru", 2)
+    model = calibrated_nats("gru", 2)
     logits = {}
     for weights in ("fp32", "int8"):
         decoder = Decoder(model, weights).clamped([Clamp(1, 3, 4.0)])
@@ -178,4 +178,4 @@ def test_what_is_held_far_out_is_so_for_int8_weights_as_well():
 
 def test_weights_of_an_unknown_kind_are_told():
     with pytest.raises(ChargenError, match="weights are fp32 or int8, not 'int4'"):
-        Decoder(sharpened("lstm", 1), "int4")
+        Decoder(calibrated_nats("lstm", 1), "int4")

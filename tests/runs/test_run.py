@@ -11,10 +11,10 @@ import torch
 
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.data.corpus import prepare
-from chargen.runs.state import states
+from chargen.runs.state import state_folders
 from chargen.training.config import TrainConfig
 from chargen.training.loop import FINAL_RATE
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 CONFIG = TrainConfig(steps=30, batch=4, window=16)
 
@@ -45,7 +45,7 @@ def same(a, b):
     assert lines(a) == lines(b)
     for name in ("model.safetensors", "samples.txt", "tokenizer.json"):
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
-    last = [states(folder)[-1] / "state.safetensors" for folder in (a, b)]
+    last = [state_folders(folder)[-1] / "state.safetensors" for folder in (a, b)]
     assert last[0].read_bytes() == last[1].read_bytes()
     return True
 
@@ -115,7 +115,7 @@ def test_a_training_stopped_between_two_generations_goes_on_with_the_second(begi
 
 
 def test_a_state_of_an_earlier_version_knows_of_no_generations(whole, verse, sign):
-    for state in states(whole):
+    for state in state_folders(whole):
         path = state / "config.json"
         record = json.loads(path.read_text())
         del record["training"]["generations"]
@@ -158,15 +158,15 @@ def test_only_the_last_two_states_are_kept_and_nothing_else_is_touched(begin, tm
     with Run(folder, save_seconds=0) as run:
         for _ in itertools.islice(begin(run), 10):
             pass
-        assert len(states(folder)) == 2
-    assert [state.name for state in states(folder)] == ["state-0000010", "state-0000011"]
+        assert len(state_folders(folder)) == 2
+    assert [state.name for state in state_folders(folder)] == ["state-0000010", "state-0000011"]
     assert (folder / "resume" / "mine.txt").read_text() == "mine"
     assert not (folder / ".lock").exists()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "empty"])
 def test_a_damaged_state_is_passed_over_with_its_fault_told(begin, whole, verse, damage):
-    newest, older = states(whole)[-1], states(whole)[-2]
+    newest, older = state_folders(whole)[-1], state_folders(whole)[-2]
     tensors = newest / "state.safetensors"
     data = bytearray(tensors.read_bytes())
     if damage == "truncated":
@@ -188,7 +188,7 @@ def test_a_damaged_state_is_passed_over_with_its_fault_told(begin, whole, verse,
         )
         *_, last = run.resume(saved, verse)
     assert last.finished
-    for state in states(whole):
+    for state in state_folders(whole):
         (state / "state.safetensors").write_bytes(b"")
     with Run(whole) as run, pytest.raises(ChargenError, match=r"no state .* can be gone on from"):
         run.saved()
@@ -288,7 +288,7 @@ def test_the_randomness_of_another_device_begins_anew_and_the_training_goes_on(v
     """From CPU to GPU and back: the states of their generators differ in size."""
     corpus = prepare(Text.from_string(verse))
     writer = TextGenerator.new(verse, hidden_size=16, dropout=0.2)
-    progress = Progress.begin(writer.model, CONFIG)
+    progress = TrainingState.begin(writer.model, CONFIG)
     next(writer.train(corpus, **vars(CONFIG), progress=progress))
     tensors = dict(progress.tensors(writer.model))
     tensors["rng"] = torch.zeros(16, dtype=torch.uint8)

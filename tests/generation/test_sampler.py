@@ -46,7 +46,7 @@ def test_top_k_keeps_exactly_k_of_tied_logits():
 )
 def test_draws_follow_the_probabilities(sampler):
     draws = 40_000
-    noise = sampler.noise(np.random.default_rng(0), (4, draws))
+    noise = sampler.gumbel_noise(np.random.default_rng(0), (4, draws))
     ids = sampler.choose(np.repeat(LOGITS[:, None], draws, axis=1), noise)
     frequencies = np.bincount(ids, minlength=4) / draws
     # Five standard deviations of a frequency: a false alarm comes once in a million.
@@ -66,7 +66,7 @@ def test_draws_follow_the_probabilities(sampler):
 def test_no_setting_draws_an_id_without_probability(logits, temperature, top_k, top_p, min_p, seed):
     row = np.array(logits, np.float32)
     sampler = Sampler(temperature, top_k, top_p, min_p)
-    token = sampler.choose(row, sampler.noise(np.random.default_rng(seed), row.shape))
+    token = sampler.choose(row, sampler.gumbel_noise(np.random.default_rng(seed), row.shape))
     probabilities = sampler.probabilities(row)
     assert abs(probabilities.sum() - 1) < 1e-9
     assert (probabilities > 0).sum() <= (top_k or len(row))

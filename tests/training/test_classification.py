@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from chargen import ChargenError
-from chargen.data.batches import Habits, Texts
+from chargen.data.batches import Augmentation, Texts
 from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
 from chargen.training.classification import ClassificationTask
 from chargen.training.config import TrainConfig
 from chargen.training.loop import train
-from chargen.training.state import Progress
+from chargen.training.state import TrainingState
 
 SHAPES = [
     (cell, bidirectional, pooling)
@@ -126,8 +126,8 @@ def test_it_learns_what_decides(bidirectional):
     *steps, last = train(classifier(bidirectional=bidirectional, pooling="last"), task, config)
     assert last.finished
     assert last.score.accuracy > 0.9
-    best = min(step.score.watched for step in steps if step.score)
-    assert last.score.watched == pytest.approx(
+    best = min(step.score.validation_loss for step in steps if step.score)
+    assert last.score.validation_loss == pytest.approx(
         best
     )  # the last word has the best weights, not the last
     assert math.isnan(last.val_bits_per_character)
@@ -148,16 +148,18 @@ def test_every_text_is_read_once_an_epoch_and_lengths_meet_their_like():
 
 
 @pytest.mark.parametrize(
-    ("habits", "longest", "low", "high"),
+    ("augmentation", "longest", "low", "high"),
     [
-        (Habits(cropped=0.5), 21, 70, 130),
-        (Habits(cropped=0.0, longest=9), 9, 200, 200),
-        (Habits(cropped=1.0, longest=15), 15, 70, 130),
+        (Augmentation(cropped=0.5), 21, 70, 130),
+        (Augmentation(cropped=0.0, longest=9), 9, 200, 200),
+        (Augmentation(cropped=1.0, longest=15), 15, 70, 130),
     ],
 )
-def test_a_text_shown_in_part_is_a_part_of_itself_behind_its_first_id(habits, longest, low, high):
+def test_a_text_shown_in_part_is_a_part_of_itself_behind_its_first_id(
+    augmentation, longest, low, high
+):
     texts = Texts.of([np.array([99, *range(20)], np.uint8)] * 200, [0] * 200)
-    ids, lengths = texts.batch(np.arange(200), habits, np.random.default_rng(0))
+    ids, lengths = texts.batch(np.arange(200), augmentation, np.random.default_rng(0))
     whole = int((lengths == lengths.max()).sum())
     assert lengths.max() == longest
     assert low <= whole <= high
@@ -187,11 +189,11 @@ def test_balance_lets_every_class_weigh_the_same():
         logits, _ = model(*texts.batch(np.arange(10)))
         surprise = -logits.log_softmax(-1)[0]
     model.reader = None
-    now = Progress.begin(model, config)
+    now = TrainingState.begin(model, config)
     given = (texts, texts, ["a", "b", "c"], config)
-    whole = Habits(cropped=0.0)
-    plain = ClassificationTask(*given, habits=whole).loss(model, now).loss
-    balanced = ClassificationTask(*given, balance=True, habits=whole)
+    whole = Augmentation(cropped=0.0)
+    plain = ClassificationTask(*given, augmentation=whole).loss(model, now).loss
+    balanced = ClassificationTask(*given, balance=True, augmentation=whole)
     assert plain.item() == pytest.approx((9 * surprise[0] + surprise[1]).item() / 10, rel=1e-5)
     assert balanced.loss(model, now).loss.item() == pytest.approx(
         (surprise[0] + surprise[1]).item() / 2, rel=1e-5

@@ -382,7 +382,7 @@ def test_row_77_markup_is_text():
 def test_row_79_a_port_that_is_taken_is_said(call):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        taken.listen()
+        taken.set_teacher()
         port = taken.getsockname()[1]
         status, _, err = call("app", "--port", port)
     assert status == 1

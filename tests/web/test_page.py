@@ -1,7 +1,7 @@
 """The page in a real browser: what a visitor does, sees, and what is sent where.
 
 Needs Playwright and Chromium (Debian's package); without them these tests skip themselves. Each
-leaves pictures in tests/screenshots, two of which `make pictures` puts into docs/.
+leaves pictures in tests/web/screenshots, two of which `make pictures` puts into docs/.
 """
 
 import os
