@@ -14,7 +14,7 @@ from chargen.inspection.properties import properties
 from chargen.inspection.states import SPAN, names, states
 from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig
 from chargen.rendering import plots as pictures
-from chargen.rendering.describe import named
+from chargen.rendering.describe import state_glyphs
 
 
 def sigmoid(x):
@@ -328,7 +328,7 @@ def test_of_a_short_text_all_gates_are_shown(run, poet, tmp_path):
 
 
 def test_gates_are_coloured_from_shut_to_open():
-    glyphs = named("ab", np.array([0.0, 1.0], np.float32), "forget")
+    glyphs = state_glyphs("ab", np.array([0.0, 1.0], np.float32), "forget")
     assert [glyph.strength for glyph in glyphs] == [-1.0, 1.0]
     assert glyphs[1].told == "+1.000"
 
