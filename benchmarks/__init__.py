@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+BUDGET = 3.0  # seconds in which a call is timed again and again
 
-def seconds(call: Callable[[], Any], budget: float = 1.0) -> float:
-    """The shortest time of a call among those that fit the budget: what disturbs only ever adds."""
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Returns the shortest time of a call within `BUDGET`, in seconds: disturbances only ever add."""
     call()
-    best, ends = float("inf"), time.perf_counter() + budget
+    best, ends = float("inf"), time.perf_counter() + BUDGET
     while time.perf_counter() < ends:
         began = time.perf_counter()
         call()
@@ -35,14 +37,14 @@ def report(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def machine() -> str:
-    """The processor and the versions that a figure belongs to."""
+    """Names the processor, the number of threads and the version of torch behind a figure."""
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as file:
             models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
         name = models[0] if models else name
     except OSError:
-        pass  # not Linux
+        pass  # a system without /proc
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 

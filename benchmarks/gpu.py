@@ -68,8 +68,9 @@ def bare_cudnn(config: ModelConfig, batch: int, window: int) -> float:
     gradient = torch.randn(window, batch, config.hidden_size, device="cuda", dtype=HALF)
 
     def call() -> None:
-        for layer, given in zip(layers, inputs, strict=True):
-            layer(given)[0].backward(gradient)
+        for layer, sequence in zip(layers, inputs, strict=True):
+            outputs: torch.Tensor = layer(sequence)[0]
+            outputs.backward(gradient)  # type: ignore[no-untyped-call]
 
     return per_call(call, 100)
 
@@ -90,7 +91,7 @@ def plain_step(config: ModelConfig, batch: int, window: int) -> float:
             outputs, after = lstm(embedding(ids), state)
             loss = F.cross_entropy(head(outputs).flatten(0, 1), ids.flatten())
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         state = tuple(tensor.detach() for tensor in after)

@@ -1,8 +1,8 @@
 """`python -m benchmarks.saving`: what it costs to keep a training, beside the time of the training.
 
-A state holds weights, best weights, AdamW's two moments, randomness and carried state; it is written
-with its sums and synced to the disk, as is the model whenever it became better. The training is that
-of `chargen train` on the built-in corpus.
+A state holds the weights, their averages and the best ones, the optimizer's moments and bases, the
+random generator and the carried state. It is written with its sums and synced to the disk, as is the
+model whenever it has improved. The training is that of `chargen train` on the built-in corpus.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from benchmarks import report
 from chargen import Run, Text, TextGenerator
@@ -22,47 +26,45 @@ from chargen.runs.state import state_folders
 from chargen.training.config import TrainConfig
 
 
-class TimedRun(Run):
-    """Notes how long each save of a state takes."""
+@contextmanager
+def timed(target: str) -> Iterator[list[float]]:
+    """Notes how long each call of a function takes, in seconds, while the `with` block lasts."""
+    times: list[float] = []
+    module, _, name = target.rpartition(".")
+    original = getattr(import_module(module), name)
 
-    def __init__(self, folder: str) -> None:
-        super().__init__(folder)
-        self.times: list[float] = []
-
-    def _save(self, *arguments: Any) -> None:
+    def call(*arguments: Any) -> Any:
         began = time.perf_counter()
-        super()._save(*arguments)
-        self.times.append(time.perf_counter() - began)
+        try:
+            return original(*arguments)
+        finally:
+            times.append(time.perf_counter() - began)
 
-
-class TimedGenerator(TextGenerator):
-    """Notes how long each save of a model takes."""
-
-    times: list[float]
-
-    def save(self, *arguments: Any) -> None:
-        began = time.perf_counter()
-        super().save(*arguments)
-        self.times.append(time.perf_counter() - began)
+    with mock.patch(target, call):
+        yield times
 
 
 def measure(hidden: int, minutes: float) -> dict[str, object]:
-    """One row of the table: a whole training with all that it writes."""
+    """Returns one row of the table: a whole training with all that it writes."""
     corpus = prepare(Text.open(["python-docs"]))
     config = ModelConfig(len(corpus.tokenizer), hidden_size=hidden)
-    writer = TimedGenerator(LanguageModel.new(config, seed=0), corpus.tokenizer)
-    writer.times = []
-    with tempfile.TemporaryDirectory(dir=".") as folder, TimedRun(folder) as run:
+    writer = TextGenerator(LanguageModel.new(config, seed=0), corpus.tokenizer)
+    with (
+        timed("chargen.runs.run.keep_state") as states,
+        timed("chargen.storage.checkpoint.save") as models,
+        tempfile.TemporaryDirectory(dir=".") as folder,
+        Run(folder) as run,
+    ):
         *_, last = run.begin(writer, corpus, TrainConfig(minutes=minutes))
         size = sum(path.stat().st_size for path in state_folders(Path(folder))[-1].iterdir())
     return {
         "shape": f"2x{hidden}",
         "minutes": minutes,
         "state_megabytes": size / 1e6,
-        "milliseconds_per_state": 1000 * statistics.median(run.times),
-        "states": len(run.times),
-        "percent_of_the_time": 100 * sum(run.times) / last.seconds,
-        "percent_with_models": 100 * (sum(run.times) + sum(writer.times)) / last.seconds,
+        "milliseconds_per_state": 1000 * statistics.median(states),
+        "states": len(states),
+        "percent_of_the_time": 100 * sum(states) / last.seconds,
+        "percent_with_models": 100 * (sum(states) + sum(models)) / last.seconds,
     }
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from chargen.data.text import Text
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import train
+from chargen.training.loop import Step
 
-MEGABYTES = (1, 100, 1000)
-STEPS, ROUNDS = 20, 8
+SIZES = (1_000_000, 100_000_000, 1_000_000_000)  # characters
+STEPS, ROUNDS = 20, 8  # steps of each training per round
 
 
 def peak() -> int:
-    """The most memory that this process has had, in bytes."""
+    """Returns the most memory that this process has had, in bytes."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
@@ -56,9 +58,32 @@ def opened(path: Path) -> dict[str, Any]:
     }
 
 
-def steps_on(corpus: Corpus) -> Any:
+def steps_on(corpus: Corpus) -> Iterator[Step]:
+    """Returns the steps of a training of 2 × 256 on a corpus."""
     model = LanguageModel.new(ModelConfig(len(corpus.tokenizer), hidden_size=256), seed=0)
     return train(model, corpus, TrainConfig(steps=10_000))
+
+
+def measure(sizes: Sequence[int], folder: Path) -> list[dict[str, Any]]:
+    """Returns a row of the table for each size in characters; writes the corpora to `folder`."""
+    paths, rows = [Path(folder, f"{size}.txt") for size in sizes], []
+    for path, size in zip(paths, sizes, strict=True):
+        write_corpus(path, size)
+        command = [sys.executable, "-m", "benchmarks.scale", "--row", str(path)]
+        rows.append(json.loads(subprocess.run(command, stdout=-1, check=True).stdout))
+    trainings = [steps_on(prepare(Text.open([str(path)]))) for path in paths]
+    times: list[list[float]] = [[] for _ in paths]
+    for _ in range(ROUNDS):
+        for training, its_times in zip(trainings, times, strict=True):
+            next(training)  # which finds the caches full of the data of the others
+            for _ in range(STEPS):
+                began = time.perf_counter()
+                next(training)
+                its_times.append(time.perf_counter() - began)
+    for row, its_times in zip(rows, times, strict=True):
+        row["ms_per_step"] = 1000 * statistics.median(its_times)
+        row["of_the_smallest"] = statistics.median(its_times) / statistics.median(times[0])
+    return rows
 
 
 def main() -> None:
@@ -71,25 +96,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CHARGEN_CACHE"] = str(Path(folder, "cache"))
-        paths = [Path(folder, f"{megabytes}.txt") for megabytes in MEGABYTES]
-        rows = []
-        for path, megabytes in zip(paths, MEGABYTES, strict=True):
-            write_corpus(path, megabytes * 1_000_000)
-            command = [sys.executable, "-m", "benchmarks.scale", "--row", str(path)]
-            rows.append(json.loads(subprocess.run(command, stdout=-1, check=True).stdout))
-        trainings = [steps_on(prepare(Text.open([str(path)]))) for path in paths]
-        times: list[list[float]] = [[] for _ in paths]
-        for _ in range(ROUNDS):
-            for training, mine in zip(trainings, times, strict=True):
-                next(training)  # what others left in the caches is gone
-                for _ in range(STEPS):
-                    began = time.perf_counter()
-                    next(training)
-                    mine.append(time.perf_counter() - began)
-    for row, mine in zip(rows, times, strict=True):
-        row["ms_per_step"] = 1000 * statistics.median(mine)
-        row["of_the_smallest"] = statistics.median(mine) / statistics.median(times[0])
-    report(rows, arguments.json)
+        report(measure(SIZES, Path(folder)), arguments.json)
 
 
 if __name__ == "__main__":
