@@ -10,8 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from chargen import ChargenError, Text
+from chargen import device as devices
+from chargen.cli.options import option_name
 from chargen.data.corpus import prepare
-from chargen.device import multiplies_bf16, precision_for
+from chargen.device import autocast_for, multiplies_bf16, precision_for, trains_in_bf16
 from chargen.evaluation.language import best_logit_scale, evaluate
 from chargen.model import ClassifierConfig, DropoutMask, LanguageModel, ModelConfig
 from chargen.training import language_modeling
@@ -19,6 +21,10 @@ from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import LanguageTask, train
 from chargen.training.state import TrainingState
+
+needs_bf16 = pytest.mark.skipif(
+    not trains_in_bf16("lstm"), reason="this processor cannot train an LSTM in bf16"
+)
 
 
 @pytest.fixture
@@ -52,7 +58,10 @@ def test_the_same_seed_gives_the_same_training_and_another_seed_another(corpus, 
         assert losses(0) != losses(1)
 
 
-@pytest.mark.parametrize(("split_on", "precision"), [(None, "fp32"), ("line", "fp32"), (None, "bf16")])
+@pytest.mark.parametrize(
+    ("split_on", "precision"),
+    [(None, "fp32"), ("line", "fp32"), pytest.param(None, "bf16", marks=needs_bf16)],
+)
 def test_a_training_that_pauses_goes_on_as_if_it_never_had(verse, split_on, precision):
     corpus = prepare(Text.from_string(verse), split_on=split_on)
     config = TrainConfig(steps=30, batch=4, window=16, precision=precision)
@@ -386,6 +395,7 @@ def test_a_config_that_makes_no_sense_is_an_error(budget, message):
         TrainConfig(**budget)
 
 
+@needs_bf16
 def test_bf16_learns_what_fp32_does(corpus):
     scores = []
     for precision in ("fp32", "bf16"):
@@ -397,19 +407,42 @@ def test_bf16_learns_what_fp32_does(corpus):
 
 
 def test_a_processor_that_multiplies_bf16_is_asked_to_where_it_pays(monkeypatch):
-    def chosen(has, cell="lstm", hidden_size=256, device="cpu"):
+    def chosen(has, cell="lstm", hidden_size=256, device="cpu", trains=True):
+        monkeypatch.setattr(devices, "trains_in_bf16", lambda cell: trains)
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
         multiplies_bf16.cache_clear()
         config = ModelConfig(65, cell=cell, hidden_size=hidden_size)
         return precision_for("auto", torch.device(device), config)
 
     assert chosen(True) == "bf16"
+    assert chosen(True, trains=False) == "fp32"
     assert chosen(False) == chosen(True, "gru") == chosen(True, hidden_size=64) == "fp32"
     assert chosen(True, device="cuda") == "fp16"
     multiplies_bf16.cache_clear()
     assert precision_for("auto", torch.device("cpu"), ClassifierConfig(65)) == "fp32"
     assert chosen(True, device="mps") == "fp32"
     multiplies_bf16.cache_clear()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_bf16_on_a_processor_that_cannot_is_an_error_with_the_next_step(monkeypatch, cell):
+    def fail(*_, **__):
+        raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation")
+
+    config, cpu = ModelConfig(65, cell), torch.device("cpu")
+    before = torch.random.get_rng_state()
+    trains_in_bf16.cache_clear()
+    if trains_in_bf16(cell):
+        assert isinstance(autocast_for("bf16", cpu, config), torch.autocast)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    trains_in_bf16.cache_clear()
+    monkeypatch.setattr(torch.nn.RNNBase, "__init__", fail)
+    with pytest.raises(ChargenError) as error:
+        autocast_for("bf16", cpu, config)
+    trains_in_bf16.cache_clear()
+    assert error.value.text(option_name) == (
+        f"this processor cannot train the cell '{cell}' in bf16; take --precision fp32"
+    )
 
 
 def test_half_precision_without_a_gpu_is_an_error_with_the_next_step(corpus):
