@@ -91,7 +91,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
-            raise ChargenError(f"there is no cell {self.cell!r}; choose one of {', '.join(CELLS)}")
+            raise ChargenError(f"there is no cell {self.cell!r}", f"choose one of {', '.join(CELLS)}")
         for name in ("vocab_size", "num_layers", "hidden_size", "embedding_size"):
             value = getattr(self, name)
             if not isinstance(value, int) or not 1 <= value <= MAX_SIZE:
@@ -140,7 +140,7 @@ class ClassifierConfig(ModelConfig):
             raise ChargenError(f"classes must be a whole number of at least 2, got {self.classes!r}")
         if self.pooling not in POOLINGS:
             raise ChargenError(
-                f"there is no pooling {self.pooling!r}; choose one of {', '.join(POOLINGS)}"
+                f"there is no pooling {self.pooling!r}", f"choose one of {', '.join(POOLINGS)}"
             )
 
     @property

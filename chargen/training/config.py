@@ -50,7 +50,7 @@ class TrainConfig:
             )
         if self.precision not in PRECISIONS:
             raise ChargenError(
-                f"there is no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}"
+                f"there is no precision {self.precision!r}", f"choose one of {', '.join(PRECISIONS)}"
             )
 
     @property
