@@ -145,11 +145,11 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
     model, task, config, state = context.model, context.task, context.config, context.state
     ranks, stepper, budget = context.ranks, context.stepper, Budget(context)
     limit = DIVERGED * (1 + task.uniform_loss)
-    snapshot = state.snapshot(model)  # of the last evaluation, to roll back to
-    pending: list[Tensor] = []  # (loss, gradient norm) of steps that the device was not yet asked for
+    snapshot = state.snapshot(model)  # at the last evaluation
+    pending: list[Tensor] = []  # (loss, gradient norm) of steps, still on the device
     last_loss, stop_reason = state.loss, ""
     while not state.over:
-        # 1. Take a step. By the clock of the first process, all have the same rate and end together.
+        # 1. Take a step. The clock of the main process sets the rate and the end for all processes.
         rate = config.learning_rate * 0.5**state.breakdowns
         (done,) = ranks.broadcast(budget.done())
         state.optimizer.set_rate(rate * schedule(done))
@@ -161,7 +161,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         state.over = bool(over)
         evaluate = bool(due) or state.over
 
-        # 2. Read the losses; with several of them at once, a GPU need not wait at every step.
+        # 2. Read the losses, several at once where reading one would wait for a GPU.
         fault = ""
         pending.append(torch.stack([output.loss, output.gradient_norm]))
         if evaluate or len(pending) >= stepper.sync_every:
@@ -177,7 +177,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
                 state.loss += (loss - state.loss) * decay
             last_loss = values[-1][0]
 
-        # 3. Evaluate the averaged weights, and keep all that a rollback needs.
+        # 3. Evaluate the averaged weights, and take a snapshot for a rollback.
         score = None
         if evaluate:
             began = time.perf_counter()
