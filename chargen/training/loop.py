@@ -162,7 +162,6 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         evaluate = bool(due) or state.over
 
         # 2. Read the losses, several at once where reading one would wait for a GPU.
-        fault = ""
         pending.append(torch.stack([output.loss, output.gradient_norm]))
         if evaluate or len(pending) >= stepper.sync_every:
             values = torch.stack(pending).tolist()
