@@ -22,7 +22,7 @@ from chargen.data.corpus import prepare
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import train
-from chargen.training.speed import flops_per_id
+from chargen.training.speed import flops_per_token
 
 GEMM = 2048
 
@@ -44,7 +44,7 @@ def measure(layers: int, hidden: int, batch: int, window: int) -> dict[str, obje
     stamps = [step.seconds for step in itertools.islice(steps, 40)][5:]
     per_step = float(np.median(np.diff(stamps)))
     rate = batch * window / per_step
-    achieved, bare = rate * flops_per_id(config), gemm_flops()
+    achieved, bare = rate * flops_per_token(config), gemm_flops()
     return {
         "shape": f"{layers}x{hidden}",
         "lanes": f"{batch}x{window}",

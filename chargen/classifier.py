@@ -31,8 +31,8 @@ from chargen.tokenizers.build import build_tokenizer
 from chargen.training.classification import ClassificationTask
 from chargen.training.config import TrainConfig
 from chargen.training.loop import Step, train
-from chargen.training.planner import length_to_read
-from chargen.training.speed import measured_flops
+from chargen.training.planner import fit_length
+from chargen.training.speed import measure_speed
 from chargen.training.state import TrainingState
 
 BATCH = 16  # texts
@@ -165,12 +165,14 @@ class TextClassifier:
         config = replace(config, batch=max(1, min(batch, len(data) // 4)))
         texts, augmentation = self._texts(data), self._augmentation
         device = next(self.model.parameters()).device
+        threads = None
         if minutes is not None:
             shape = self.model.config
             reader = ModelConfig(shape.vocab_size, shape.cell)  # as fast, about
             precision = precision_for("auto", device, shape)
-            speed = measured_flops(device, reader, TrainConfig(steps=1, precision=precision))
-            longest = length_to_read(texts.lengths, shape, config, speed)
+            probe = TrainConfig(steps=1, precision=precision)
+            flops, threads = measure_speed(device, reader, probe)
+            longest = fit_length(texts.lengths, shape, config, flops)
             if longest < texts.lengths.max():
                 augmentation = replace(augmentation, longest=longest)
         characters = self.tokenizer.measure(texts.ids)[0] / max(1, len(texts.ids))
@@ -190,6 +192,7 @@ class TextClassifier:
             "balance": balance,
         }
         progress = TrainingState.begin(self.model, config, stack_share)
+        progress.threads = threads
         return self._steps(task, config, progress)
 
     def _steps(
@@ -248,9 +251,9 @@ class TextClassifier:
         embedded = stack.embedding(batch).detach().requires_grad_()
         outputs, _ = stack.read(embedded, stack.initial_state(1), lengths=lengths)
         if self.model.config.pooling == "attention":
-            weights = self.model.weights(outputs, lengths)[:, 0]
+            weights = self.model.attention_weights(outputs, lengths)[:, 0]
         else:
-            likeliest = self.model.judge(outputs, lengths)[0].max()
+            likeliest = self.model.classify(outputs, lengths)[0].max()
             (gradient,) = torch.autograd.grad(likeliest, embedded)
             weights = (gradient * embedded).sum(-1)[:, 0]
         told, stream, held = [], self.tokenizer.stream(), 0.0

@@ -30,7 +30,7 @@ from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.language_modeling import train
 from chargen.training.loop import Step
-from chargen.training.planner import fit_batch, suited_rate
+from chargen.training.planner import fit_batch, measured_rate
 from chargen.training.state import TrainingState
 
 STARTER = Path(__file__).parent / "starter"
@@ -132,8 +132,9 @@ class TextGenerator:
         )
         fitting = fit_batch(config, len(text.training))
         config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
+        threads = None
         if learning_rate is None:
-            learning_rate = suited_rate(self.model, config, len(text.training))
+            learning_rate, threads = measured_rate(self.model, config, len(text.training))
         config = replace(config, learning_rate=learning_rate)
         self.record["corpus"] = {
             "name": text.name,
@@ -143,11 +144,18 @@ class TextGenerator:
             "val_fraction": text.val_fraction,
         }
         self.record["training"] = asdict(config)
-        return self._steps(text, config, progress, ranks)
+        return self._steps(text, config, progress, ranks, threads)
 
     def _steps(
-        self, text: Corpus, config: TrainConfig, progress: TrainingState | None, ranks: Ranks
+        self,
+        text: Corpus,
+        config: TrainConfig,
+        progress: TrainingState | None,
+        ranks: Ranks,
+        threads: int | None,
     ) -> Iterator[Step]:
+        progress = progress or TrainingState.begin(self.model, config, ranks=ranks)
+        progress.threads = progress.threads or threads
         for step in train(self.model, text, config, progress, ranks):
             self._decoders.clear()  # their copies of the weights are out of date
             if step.score or step.finished:

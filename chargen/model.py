@@ -1,17 +1,17 @@
 """The whole network in one file: a stack of recurrent layers over an embedding, and its two heads.
 
-A recurrent network reads one symbol at a time and carries a state; all steps share their weights:
+A recurrent network reads one token at a time and carries a state; all steps share their weights:
 
     S(t+1) = tanh(W X(t) + H S(t) + b)                                            (Elman 1990)
 
 That is the simple cell (`rnn`). Its gradient shrinks by a factor at every step back in time, so it
-cannot relate what is far apart (Bengio et al. 1994). The LSTM keeps a second state, the cell C, that
-sigmoid gates f, i, o treat like a register that is masked, added to and read out:
+cannot relate distant tokens (Bengio et al. 1994). The LSTM keeps a second state, the cell C, which
+sigmoid gates f, i, o treat like a register: they mask it, add to it and read it out:
 
     C(t+1) = f * C(t) + i * tanh(...)      S(t+1) = o * tanh(C(t+1))   (Hochreiter, Schmidhuber 1997)
 
-The GRU does with two gates and one state (Cho et al. 2014). Letters in the shapes: B batch, T time,
-V vocabulary, E embedding, H hidden. This file knows neither text nor training.
+The GRU makes do with two gates and one state (Cho et al. 2014). Letters in the shapes: B batch, T
+time, V vocabulary, E embedding, H hidden, C classes. This file knows neither text nor training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from chargen.errors import ChargenError
 POOLINGS = ("last", "mean", "max", "attention")
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 NORM_EPSILON = 1e-5
-_LARGEST = 1 << 30  # of any size; no machine holds such a model
+MAX_SIZE = 1 << 30  # of any field; no machine holds a model with one
 
 
 @dataclass(frozen=True)
@@ -58,42 +58,45 @@ State = list[tuple[Tensor, ...]]
 
 
 class DropoutMask(NamedTuple):
-    """Randomness for dropout: drawn for all lanes, of which some are read here.
+    """Dropout masks, drawn for the whole batch and sliced per process.
 
-    So what is hidden does not depend on how many processes share the lanes.
+    So they do not depend on the number of processes.
     """
 
     generator: torch.Generator
-    lanes: slice = slice(None)
-    of: int | None = None  # lanes in all, where these are not all of them
-    share: float = 1.0  # of the model's dropout that is wanted
+    lanes: slice = slice(None)  # those of this process
+    batch: int | None = None  # B, of all processes, where `lanes` are not all
+    scale: float = 1.0  # factor of the model's dropout
 
     def mask(self, like: Tensor, keep: float) -> Tensor:
-        """Zeros, and 1 / keep at this share of places, of the shape and kind of a tensor (B, any)."""
-        kept = like.new_empty(self.of or len(like), *like.shape[1:])
-        return kept.bernoulli_(keep, generator=self.generator)[self.lanes] / keep
+        """Returns a mask of the shape and type of `like` (b, any).
+
+        Its elements are 1 / `keep` with the probability `keep`, and else 0.
+        """
+        mask = like.new_empty(self.batch or len(like), *like.shape[1:])
+        return mask.bernoulli_(keep, generator=self.generator)[self.lanes] / keep
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a language model; raises ChargenError where a value makes no sense."""
+    """The shape of a language model; raises ChargenError for a value outside its range."""
 
-    vocab_size: int  # V, ids that are told apart
+    vocab_size: int  # V, tokens in the vocabulary
     cell: str = "lstm"  # lstm, gru or rnn
-    num_layers: int = 2  # each reads the output of the ones below
-    hidden_size: int = 256  # H, numbers in the state of a layer
-    embedding_size: int = 64  # E, numbers that stand for one id
-    dropout: float = 0.0  # share of a layer's outputs hidden from the next while training, below 1
-    bidirectional: bool = False  # read in both directions, as only a classifier can
+    num_layers: int = 2  # each reads the sum of the outputs below
+    hidden_size: int = 256  # H, components of the state of a layer
+    embedding_size: int = 64  # E, components of the vector of a token
+    dropout: float = 0.0  # share of a layer's outputs set to zero in training, below 1
+    bidirectional: bool = False  # whether to read in both directions, as only a classifier can
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
-            raise ChargenError(f"there is no cell {self.cell!r}; choose one of {', '.join(CELLS)}")
+            raise ChargenError(f"there is no cell {self.cell!r}", f"choose one of {', '.join(CELLS)}")
         for name in ("vocab_size", "num_layers", "hidden_size", "embedding_size"):
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= _LARGEST:
+            if not isinstance(value, int) or not 1 <= value <= MAX_SIZE:
                 raise ChargenError(
-                    f"{name} must be a whole number from 1 to {_LARGEST:,}, got {value!r}"
+                    f"{name} must be a whole number from 1 to {MAX_SIZE:,}, got {value!r}"
                 )
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise ChargenError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
@@ -102,12 +105,12 @@ class ModelConfig:
 
     @property
     def width(self) -> int:
-        """Numbers that the stack gives per position."""
+        """The size of the stack's output at each position."""
         return self.hidden_size * (2 if self.bidirectional else 1)
 
     @property
     def stack_parameters(self) -> int:
-        """How many numbers the stack learns."""
+        """The number of parameters of the stack."""
         gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
         inputs = self.embedding_size + (self.num_layers - 1) * self.width
         layers = gates * self.width * (inputs + self.num_layers * (self.hidden_size + 2))
@@ -115,47 +118,47 @@ class ModelConfig:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model learns."""
+        """The number of parameters of the model."""
         return self.stack_parameters + self.vocab_size * (self.hidden_size + 1)
 
     @property
-    def squares(self) -> int:
-        """Numbers in one square for each matrix of a generator, as wide as what the matrix reads."""
+    def basis_size(self) -> int:
+        """The size of the optimiser's bases: for each matrix of a generator, its inputs squared."""
         return 2 * (self.embedding_size**2 + self.num_layers * self.hidden_size**2)
 
 
 @dataclass(frozen=True)
 class ClassifierConfig(ModelConfig):
-    """The shape of a classifier; raises ChargenError where a value makes no sense."""
+    """The shape of a classifier; raises ChargenError for a value outside its range."""
 
     classes: int = 2  # C
-    pooling: str = "mean"  # last, mean, max or attention: what of a text goes into the head
+    pooling: str = "mean"  # of the outputs, for the head: last, mean, max or attention
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.classes, int) or not 2 <= self.classes <= _LARGEST:
+        if not isinstance(self.classes, int) or not 2 <= self.classes <= MAX_SIZE:
             raise ChargenError(f"classes must be a whole number of at least 2, got {self.classes!r}")
         if self.pooling not in POOLINGS:
             raise ChargenError(
-                f"there is no pooling {self.pooling!r}; choose one of {', '.join(POOLINGS)}"
+                f"there is no pooling {self.pooling!r}", f"choose one of {', '.join(POOLINGS)}"
             )
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model learns."""
+        """The number of parameters of the model."""
         attention = self.width + 1 if self.pooling == "attention" else 0
         reader = 0 if self.bidirectional else self.vocab_size * (self.width + 1)
         return self.stack_parameters + self.classes * (self.width + 1) + attention + reader
 
 
 class Stack(nn.Module):
-    """Embedding and recurrent layers: ids in, one vector per position out.
+    """An embedding and recurrent layers: tokens in, one vector per position out.
 
-    A bidirectional stack has a second layer beside each, which reads every text from its last symbol
-    to its first (Schuster and Paliwal 1997); their outputs stand side by side.
+    A bidirectional stack has a second layer beside each, which reads every text from its last token
+    to its first (Schuster and Paliwal 1997); their outputs are concatenated.
 
-    Each layer's output is brought to unit root mean square (Zhang and Sennrich 2019, RMSNorm) and
-    added to what the layers below gave, so that every layer feeds the head directly. Both happen
+    Each layer's output is scaled to unit root mean square (Zhang and Sennrich 2019, RMSNorm) and
+    added to the outputs of the layers below, so that every layer feeds the head directly. Both happen
     between the layers, where they leave the fused kernels whole.
     """
 
@@ -176,16 +179,16 @@ class Stack(nn.Module):
                 nn.init.xavier_uniform_(weight)
             elif "weight_hh" in name:
                 for gate in torch.split(weight, hidden):
-                    nn.init.orthogonal_(gate)  # keeps the length of what it carries (Saxe et al. 2013)
+                    nn.init.orthogonal_(gate)  # preserves the length of the state (Saxe et al. 2013)
             else:
                 nn.init.zeros_(weight)
             if "bias_ih" in name and config.cell == "lstm":
-                # Gates come as i, f, g, o; a forget gate that begins open lets the gradient pass
+                # The order is i, f, g, o; a forget gate that begins open lets the gradient pass
                 # (Jozefowicz et al. 2015).
                 nn.init.ones_(weight[hidden : 2 * hidden])
 
     def initial_state(self, batch: int) -> State:
-        """The empty state: zeros."""
+        """Returns the empty state of `batch` lanes: zeros."""
         zeros = self.embedding.weight.new_zeros(1, batch, self.config.hidden_size)
         return [(zeros, zeros) if self.config.cell == "lstm" else (zeros,) for _ in self.layers]
 
@@ -196,11 +199,10 @@ class Stack(nn.Module):
         dropout: DropoutMask | None = None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """Ids (T, B) and the state before them to outputs (T, B, H) and the state after them.
+        """Reads `ids` (T, B) from `state`; returns outputs (T, B, H) and the state after them.
 
-        Dropout happens only where the randomness for it is given. A bidirectional stack needs the
-        lengths (B,) of the texts and gives (T, B, 2H); what stands behind a text changes nothing of
-        what is given for the text itself.
+        Without `dropout` there is none. A bidirectional stack needs the `lengths` (B,) of the texts
+        and returns outputs (T, B, 2H); padding behind a text does not change its outputs.
         """
         return self.read(self.embedding(ids), state, dropout, lengths)
 
@@ -210,19 +212,19 @@ class Stack(nn.Module):
         state: State,
         dropout: DropoutMask | None = None,
         lengths: Tensor | None = None,
-        seen: list[tuple[Tensor, Tensor]] | None = None,
+        trace: list[tuple[Tensor, Tensor]] | None = None,
     ) -> tuple[Tensor, State]:
-        """The same from embeddings (T, B, E) on.
+        """Reads embeddings (T, B, E); see `forward`.
 
-        What each layer reads (T, B, any) and gives (T, B, H) is added to `seen`.
+        The inputs (T, B, any) and outputs (T, B, H) of each layer are appended to `trace`.
         """
         outputs = embedded
         after: State = []
         for depth, layer in enumerate(self.layers):
             before = state[depth]
             h, carried = layer(outputs, before if len(before) == 2 else before[0])  # (T, B, H)
-            if seen is not None:
-                seen.append((outputs, h))
+            if trace is not None:
+                trace.append((outputs, h))
             after.append(carried if isinstance(carried, tuple) else (carried,))
             if self.config.bidirectional:
                 assert lengths is not None
@@ -230,29 +232,29 @@ class Stack(nn.Module):
                 h = torch.cat([h, _reverse(back, lengths)], -1)  # (T, B, 2H)
             normed: Tensor = _RmsNorm.apply(h)  # type: ignore[no-untyped-call]
             if dropout is not None and self.config.dropout:
-                # The same outputs are hidden over the whole window (Gal, Ghahramani 2016).
-                keep = 1 - dropout.share * self.config.dropout
+                # The mask is the same over the whole window (Gal and Ghahramani 2016).
+                keep = 1 - dropout.scale * self.config.dropout
                 normed = normed * dropout.mask(normed[0], keep)
             outputs = normed if depth == 0 else outputs + normed
         return outputs, after
 
 
 def _reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
-    """Each text (T, B, any) from its last symbol to its first; what stands behind it stays there.
+    """Reverses each text of `sequences` (T, B, any); the padding behind it stays there.
 
-    So the kernel for whole batches reads backward as fast as forward. Packed sequences, the usual
-    way, leave it on a CPU.
+    So the fused kernel reads backward as fast as forward. Packed sequences, the usual way, fall off
+    it on a CPU.
     """
     times = torch.arange(len(sequences), device=sequences.device)[:, None]  # (T, 1)
-    places = torch.where(times < lengths, lengths - 1 - times, times)  # (T, B)
-    return sequences[places, torch.arange(sequences.shape[1], device=sequences.device)]
+    sources = torch.where(times < lengths, lengths - 1 - times, times)  # (T, B)
+    return sequences[sources, torch.arange(sequences.shape[1], device=sequences.device)]
 
 
 class _RmsNorm(torch.autograd.Function):
     """h / sqrt(mean(h²) + ε) over the last axis, in the fewest passes over memory.
 
-    On a CPU, `F.rms_norm` is put together from elementary operations and takes eight times as long,
-    a seventh of a whole training step.
+    On a CPU, `F.rms_norm` consists of elementary operations and takes eight times as long, a seventh
+    of a whole training step.
     """
 
     @staticmethod
@@ -266,59 +268,62 @@ class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         normed, scale = ctx.saved_tensors
-        along = (gradient * normed).mean(-1, keepdim=True)  # the part that would change the length
-        result: Tensor = torch.addcmul(gradient, normed, along, value=-1) * scale
+        radial = (gradient * normed).mean(-1, keepdim=True)  # the part that would change the length
+        result: Tensor = torch.addcmul(gradient, normed, radial, value=-1) * scale
         return result
 
 
 class LanguageModel(nn.Module):
-    """Predicts the next id at every position."""
+    """Predicts the next token at every position."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if config.bidirectional:
-            raise ChargenError("a generator cannot look ahead: only classifiers are bidirectional")
+            raise ChargenError("a generator cannot look ahead: only a classifier can be bidirectional")
         self.config = config
         self.stack = Stack(config)
         self.head = nn.Linear(config.hidden_size, config.vocab_size)
-        # Small, so that training begins at even odds rather than by unlearning a random opinion.
+        # Small, so that training begins near a uniform prediction and has nothing to unlearn.
         nn.init.normal_(self.head.weight, std=0.3 * config.hidden_size**-0.5)
         nn.init.zeros_(self.head.bias)
 
     @classmethod
     def new(cls, config: ModelConfig, seed: int) -> LanguageModel:
-        """Fresh weights that depend on the seed alone; no global randomness is touched."""
-        with _fresh(config, seed):
+        """Returns a model whose weights depend on `seed` alone; torch's global generator is untouched.
+
+        Raises ChargenError where memory does not suffice.
+        """
+        with _seeded(config, seed):
             return cls(config)
 
     def initial_state(self, batch: int) -> State:
-        """The empty state: zeros."""
+        """Returns the empty state of `batch` lanes: zeros."""
         return self.stack.initial_state(batch)
 
     def forward(
         self, ids: Tensor, state: State, dropout: DropoutMask | None = None
     ) -> tuple[Tensor, State]:
-        """Ids (T, B) and a state to logits (T, B, V) and the state after the last id."""
+        """Reads `ids` (T, B) from `state`; returns logits (T, B, V) and the state after them."""
         outputs, state = self.stack(ids, state, dropout)
         return self.head(outputs), state
 
     def scale_logits(self, factor: float) -> None:
-        """Multiplies all logits from now on."""
+        """Multiplies all logits by `factor`, the inverse of a temperature, for good."""
         self.head.weight.data.mul_(factor)
         self.head.bias.data.mul_(factor)
 
 
 class Classifier(nn.Module):
-    """Says which class a whole text belongs to."""
+    """Predicts the class of a whole text."""
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
         self.stack = Stack(config)
-        # What predicts the next symbol while training; one that reads ahead has nothing to predict.
+        # Predicts the next token in training; a bidirectional stack has seen it already.
         self.reader = None if config.bidirectional else nn.Linear(config.width, config.vocab_size)
         self.head = nn.Linear(config.width, config.classes)
-        nn.init.zeros_(self.head.weight)  # at even odds
+        nn.init.zeros_(self.head.weight)  # a uniform prediction, to begin with
         nn.init.zeros_(self.head.bias)
         if config.pooling == "attention":
             self.attention = nn.Linear(config.width, 1)
@@ -327,28 +332,31 @@ class Classifier(nn.Module):
 
     @classmethod
     def new(cls, config: ClassifierConfig, seed: int) -> Classifier:
-        """Fresh weights that depend on the seed alone; no global randomness is touched."""
-        with _fresh(config, seed):
+        """Returns a model whose weights depend on `seed` alone; torch's global generator is untouched.
+
+        Raises ChargenError where memory does not suffice.
+        """
+        with _seeded(config, seed):
             return cls(config)
 
     def initial_state(self, batch: int) -> State:
-        """Nothing is carried from text to text."""
+        """Returns an empty list: nothing is carried from text to text."""
         return []
 
     def forward(
         self, ids: Tensor, lengths: Tensor, dropout: DropoutMask | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Texts (T, B) of these lengths (B,) to logits (B, C) and outputs of the stack (T, B, width).
+        """Reads texts (T, B) of `lengths` (B,); returns logits (B, C) and outputs (T, B, width).
 
-        Padding behind a text takes no part: no output for a text depends on it, and only outputs for
-        texts are pooled.
+        Padding behind a text takes no part: no output within a text depends on it, and only outputs
+        within texts are pooled.
         """
         state = self.stack.initial_state(ids.shape[1])
         outputs, _ = self.stack(ids, state, dropout, lengths)
-        return self.judge(outputs, lengths, dropout), outputs
+        return self.classify(outputs, lengths, dropout), outputs
 
-    def judge(self, outputs: Tensor, lengths: Tensor, dropout: DropoutMask | None = None) -> Tensor:
-        """Outputs of the stack (T, B, width) for texts of these lengths (B,) to logits (B, C)."""
+    def classify(self, outputs: Tensor, lengths: Tensor, dropout: DropoutMask | None = None) -> Tensor:
+        """Returns logits (B, C) for outputs of the stack (T, B, width) on texts of `lengths` (B,)."""
         pooled = self.pool(outputs, lengths)  # (B, width)
         if dropout is not None and self.config.dropout:
             pooled = pooled * dropout.mask(pooled, 1 - self.config.dropout)
@@ -356,47 +364,48 @@ class Classifier(nn.Module):
         return logits
 
     def pool(self, outputs: Tensor, lengths: Tensor) -> Tensor:
-        """One vector (B, width) for each text of (T, B, width)."""
+        """Pools outputs (T, B, width) on texts of `lengths` (B,) to one vector each, (B, width)."""
         if self.config.pooling == "last":
             texts = torch.arange(len(lengths), device=outputs.device)
             ends = outputs[lengths - 1, texts]
             if not self.config.bidirectional:
                 return ends
-            # The backward half has read the whole text when it is at its first symbol.
+            # The backward half has read the whole text when it is at the first token.
             return torch.cat([ends.chunk(2, -1)[0], outputs[0].chunk(2, -1)[1]], -1)
-        inside = self.inside(outputs, lengths)[..., None]  # (T, B, 1)
+        inside = self.is_inside(outputs, lengths)[..., None]  # (T, B, 1)
         if self.config.pooling == "mean":
             return (outputs * inside).sum(0) / lengths[:, None]
         if self.config.pooling == "max":
             return outputs.masked_fill(~inside, -torch.inf).amax(0)
-        return (outputs * self.weights(outputs, lengths)[..., None]).sum(0)
+        return (outputs * self.attention_weights(outputs, lengths)[..., None]).sum(0)
 
-    def weights(self, outputs: Tensor, lengths: Tensor) -> Tensor:
-        """How much attention pooling looks at each position: (T, B), each text's sum is 1."""
-        outside = ~self.inside(outputs, lengths)
+    def attention_weights(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        """Returns the weight of each position in attention pooling: (T, B), each text's sum is 1."""
+        outside = ~self.is_inside(outputs, lengths)
         scores: Tensor = self.attention(outputs)[..., 0]
         return scores.masked_fill(outside, -torch.inf).softmax(0)
 
     @staticmethod
-    def inside(outputs: Tensor, lengths: Tensor) -> Tensor:
-        """Which positions (T, B) belong to a text."""
+    def is_inside(outputs: Tensor, lengths: Tensor) -> Tensor:
+        """Returns which positions (T, B) belong to a text rather than to its padding."""
         return torch.arange(len(outputs), device=outputs.device)[:, None] < lengths
 
 
 @contextmanager
-def _fresh(config: ModelConfig, seed: int) -> Iterator[None]:
-    """Randomness of its own for new weights, and one sentence where memory does not suffice."""
+def _seeded(config: ModelConfig, seed: int) -> Iterator[None]:
+    """Seeds torch's generator inside the `with` block only, and explains a lack of memory."""
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             yield
-    except RuntimeError as error:  # what torch raises where memory does not suffice
+    except RuntimeError as error:  # torch raises it where it cannot allocate
         raise ChargenError(
             f"a model of {config.parameters:,} parameters ({config.parameters * 4 / 1e9:.1f} GB, "
-            f"three times that in training) does not fit in memory; take a smaller --hidden"
+            "three times that in training) does not fit in memory",
+            "take a smaller {hidden_size}",
         ) from error
 
 
 def detach(state: State) -> State:
-    """The same state without its history: what is carried on is a value, no gradient crosses."""
+    """Returns `state` as values without history: no gradient flows back through them."""
     return [tuple(tensor.detach() for tensor in layer) for layer in state]

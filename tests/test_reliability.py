@@ -761,7 +761,7 @@ def test_going_on_by_the_real_command(call, files, tmp_path, verse):
 @pytest.mark.parametrize("lr", ["1e3", "1e6", "1e30"])
 def test_a_learning_rate_beyond_reason(run, files, tmp_path, lr):
     status = run("train", "verse.txt", "--lr", lr, *QUICK[2:], "--steps", 50)
-    plain(*status, 1, "broke down for the third time.*--lr 0.004")
+    plain(*status, 1, "diverged for the third time.*lower --lr, for example 0.004")
     assert status[2].count("with half the learning rate") == 2
     for state in state_folders(tmp_path / "checkpoints" / "verse"):
         tensors = load_file(state / "state.safetensors")

@@ -260,7 +260,8 @@ def _begin(
     }
     model = LanguageModel.new(chosen.model, options["seed"]).to(device)
     writer = TextGenerator(model, corpus.tokenizer)
-    return run.begin(writer, corpus, chosen.training, settings), baselines, len(corpus.validation)
+    steps = run.begin(writer, corpus, chosen.training, settings, chosen.threads)
+    return steps, baselines, len(corpus.validation)
 
 
 def _resume(run: Run, saved: ResumePoint, sources: Sequence[str], budget: dict[str, Any]) -> _Training:

@@ -53,7 +53,7 @@ def spans(model: LanguageModel, ids: Ids) -> Iterator[Layers]:
     for start in range(0, max(1, len(ids)), SPAN):
         some = torch.as_tensor(ids[start : start + SPAN].astype(np.int64)).to(device)[:, None]
         seen: list[tuple[Tensor, Tensor]] = []
-        before, (_, state) = state, model.stack.read(model.stack.embedding(some), state, seen=seen)
+        before, (_, state) = state, model.stack.read(model.stack.embedding(some), state, trace=seen)
         yield [
             {
                 name: value.float().numpy()

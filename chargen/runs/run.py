@@ -44,7 +44,7 @@ from chargen.storage.schema import conform, parse
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
-from chargen.training.loop import Step
+from chargen.training.loop import Step, isolated
 from chargen.training.state import TrainingState
 
 SAVE_SECONDS = 60.0  # between two states; one is also kept at every evaluation
@@ -111,11 +111,13 @@ class Run:
         corpus: Corpus,
         config: TrainConfig,
         settings: dict[str, Any] | None = None,
+        threads: int | None = None,
     ) -> Iterator[Step]:
         """Trains from the first step; see `TextGenerator.train`. An earlier training is replaced.
 
-        `settings` come back with `saved`. Each evaluation has a sample. Raises ChargenError where
-        files of the folder would be replaced that are not those of a training.
+        `settings` come back with `saved`. At most `threads` CPU threads are used. Each evaluation has
+        a sample. Raises ChargenError where files of the folder would be replaced that are not those of
+        a training.
         """
         if self.ranks.is_main:
             with writing(self.folder):
@@ -126,7 +128,9 @@ class Run:
                 for name in LINES:
                     (self.folder / name).unlink(missing_ok=True)
         progress = TrainingState.begin(writer.model, config, ranks=self.ranks)
-        return self._opened(self._steps(writer, corpus, config, progress, settings or {}, is_new=True))
+        progress.threads = threads
+        training = self._steps(writer, corpus, config, progress, settings or {}, is_new=True)
+        return self._opened(isolated(training, threads))
 
     def resume(
         self,
@@ -174,18 +178,17 @@ class Run:
             progress.over = False
         if next(saved.writer.model.parameters()).device.type == "cpu":
             # As many as before add up in the same order; more than there are is not for us to take.
-            torch.set_num_threads(
-                max(1, min(saved.record["place"]["threads"], torch.get_num_threads()))
-            )
+            progress.threads = max(1, saved.record["place"]["threads"])
         mine = self.ranks.lanes(config.batch)
-        progress.state = [tuple(t[:, mine].clone() for t in layer) for layer in progress.state]
+        progress.carried = [tuple(t[:, mine].clone() for t in layer) for layer in progress.carried]
         self.ranks.barrier()  # until all have read it
         if self.ranks.is_main:
             with writing(self.folder):
                 atomic.recover_interrupted_commit(self.folder)
                 for name in LINES:
                     _trim(self.folder / name, saved.record["lines"][name])
-        return self._opened(self._steps(writer, text, config, progress, saved.settings, is_new=False))
+        training = self._steps(writer, text, config, progress, saved.settings, is_new=False)
+        return self._opened(isolated(training, progress.threads))
 
     def _opened(self, steps: Generator[Step]) -> Iterator[Step]:
         """Steps that end with the `with` block, wherever the loop over them was left."""
@@ -206,9 +209,9 @@ class Run:
             nonlocal kept, cost
             began = time.monotonic()
             with writing(self.folder):  # which may be removed while we look what is there
-                whole = [tuple(map(self.ranks.all_gather, layer)) for layer in now.state]
+                whole = [tuple(map(self.ranks.all_gather, layer)) for layer in now.carried]
                 if self.ranks.is_main:
-                    keep_state(self.folder, writer, config, replace(now, state=whole), settings)
+                    keep_state(self.folder, writer, config, replace(now, carried=whole), settings)
             kept = time.monotonic()
             cost = kept - began
 

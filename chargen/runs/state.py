@@ -18,7 +18,7 @@ from chargen.generator import TextGenerator
 from chargen.storage import atomic, checkpoint
 from chargen.storage.schema import conform
 from chargen.training.config import TrainConfig
-from chargen.training.state import TrainingState
+from chargen.training.state import TrainingState, number_schema
 
 LINES = ("metrics.jsonl", "samples.txt")  # files that grow, of which a state keeps the lengths
 _KIND = "training"
@@ -30,20 +30,7 @@ _STATE = {  # what config.json of a state must hold
     "settings": dict,
     "place": {"torch": str, "device": str, "threads": int},
     "lines": dict.fromkeys(LINES, int),
-    "progress": {
-        **{
-            "step": int,
-            "position": int,
-            "ids": int,
-            "loss": int | float,
-            "over": bool,
-            "breakdowns": int,
-            "generation": int,
-            "first_step": int,
-        },
-        **{"seconds": int | float, "evaluated_at": int | float, "evaluation_cost": int | float},
-        "first_second": int | float,
-    },
+    "progress": number_schema(),
 }
 _FIRST = {"generation": 0, "first_step": 0, "first_second": 0.0}  # which older states do not have
 
@@ -67,7 +54,7 @@ class ResumePoint:
 
     def inexact(self) -> str:
         """Why going on will not be bit for bit as if the training had never stopped, or nothing."""
-        before, now = self.record["place"], _place(self.writer)
+        before, now = self.record["place"], _place(self.writer, self.progress)
         changed = [f"{k} {before[k]} then, {now[k]} now" for k in now if now[k] != before[k]]
         if not changed:
             return ""
@@ -110,7 +97,7 @@ def keep_state(
         "corpus": writer.record["corpus"],
         "training": asdict(config),
         "settings": settings,
-        "place": _place(writer),
+        "place": _place(writer, now),
         "lines": {name: _size(folder / name) for name in LINES},
         "progress": now.numbers(),
     }
@@ -172,10 +159,11 @@ def load_state(folder: Path, device: torch.device) -> ResumePoint:
         raise ChargenError(f"{folder} is damaged: {error!r}") from error
 
 
-def _place(writer: TextGenerator) -> dict[str, Any]:
+def _place(writer: TextGenerator, progress: TrainingState) -> dict[str, Any]:
     """Where a training is at work, as far as the rounding of its sums depends on it."""
     device = writer.model.head.weight.device.type
-    return {"torch": torch.__version__, "device": device, "threads": torch.get_num_threads()}
+    threads = min(progress.threads or torch.get_num_threads(), torch.get_num_threads())
+    return {"torch": torch.__version__, "device": device, "threads": threads}
 
 
 def _size(path: Path) -> int:

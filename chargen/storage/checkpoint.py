@@ -146,7 +146,7 @@ def build(
     path = folder / name
     # A training keeps weights, their averages, the best ones, two moments, for each matrix a basis
     # and what it comes from, and a few carried states.
-    limit = 20 * config.parameters + 8 * config.squares + (1 << 28)
+    limit = 20 * config.parameters + 8 * config.basis_size + (1 << 28)
     data = atomic.read(folder, sums, name, limit)
     if len(data) < 2 * config.parameters:
         raise ChargenError(f"{path} is too small for {config.parameters:,} weights")

@@ -1,4 +1,4 @@
-"""How to train: the settings, checked, and what a precision means on a device."""
+"""The settings of a training, checked when they are made."""
 
 from __future__ import annotations
 
@@ -8,47 +8,53 @@ from dataclasses import dataclass
 from chargen.errors import ChargenError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-MOST_GENERATIONS = 100
+MAX_GENERATIONS = 100
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train; raises ChargenError where a value makes no sense."""
+    """The settings of a training; raises ChargenError for a value outside its range.
 
-    minutes: float | None = None  # exactly one of the three budgets is given
-    epochs: float | None = None  # passes over the training part
-    steps: int | None = None
-    batch: int = 16  # B, lanes read in parallel
-    window: int = 96  # T, ids from which the gradient is taken at a time
-    learning_rate: float = 4e-3  # at its highest
+    Exactly one of `minutes`, `epochs` and `steps` is the budget.
+    """
+
+    minutes: float | None = None  # of time, evaluations included
+    epochs: float | None = None  # passes over the training data
+    steps: int | None = None  # updates of the weights
+    batch: int = 16  # B, lanes read in parallel; of a classifier, texts
+    window: int = 96  # T, tokens over which the gradient is computed at a time
+    learning_rate: float = 4e-3  # at its peak
     seed: int = 0
     precision: str = "auto"  # fp16 on a GPU, bf16 on a CPU that has it, else fp32
-    generations: int = 1  # networks that share the budget, each taught by the one before it as well
+    generations: int = 1  # networks that share the budget, each distilled from the one before it
 
     def __post_init__(self) -> None:
-        budgets = [self.minutes, self.epochs, self.steps]
-        if sum(budget is not None for budget in budgets) != 1:
-            raise ChargenError("give one budget: --minutes, --epochs or --steps")
+        count = sum(budget is not None for budget in (self.minutes, self.epochs, self.steps))
+        if count != 1:
+            raise ChargenError(
+                f"a training has one budget, got {count}",
+                "give one budget: {minutes}, {epochs} or {steps}",
+            )
         for name in ("minutes", "epochs", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise ChargenError(f"{name} must be above 0 and finite, got {value!r}")
         counts = ("steps", "batch", "window", "generations")
-        for name, least in (*((count, 1) for count in counts), ("seed", 0)):
+        for name, least in (*((field, 1) for field in counts), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int) and least <= value < 1 << 63):
                 raise ChargenError(f"{name} must be a whole number from {least}, got {value!r}")
-        if self.generations > MOST_GENERATIONS:
+        if self.generations > MAX_GENERATIONS:
             raise ChargenError(
-                f"generations must be {MOST_GENERATIONS} at most, got {self.generations}"
+                f"generations must be {MAX_GENERATIONS} at most, got {self.generations}"
             )
         if self.precision not in PRECISIONS:
             raise ChargenError(
-                f"there is no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}"
+                f"there is no precision {self.precision!r}", f"choose one of {', '.join(PRECISIONS)}"
             )
 
     @property
     def budget(self) -> tuple[str, float]:
-        """Which budget it is, and how much."""
+        """The name of the budget and its amount."""
         budgets = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
         return next((name, value) for name, value in budgets.items() if value is not None)

@@ -1,11 +1,11 @@
-"""The training loop, visible: a generator of one record per step, for whatever is to be learned.
+"""The training loop, visible: a generator of one record per step, for any task.
 
     for step in train(model, task, TrainConfig(minutes=3)):
         ...                                    # look at it, plot it, stop whenever you like
 
-What is learned is a `Task`: it knows the data and gives losses and scores. All that the next step
-depends on is in `Progress`, which goes in, can be kept, and comes back as tensors and plain numbers.
-This file knows neither texts nor checkpoints nor screens.
+A `Task` knows the data and gives losses and scores. All that the next step depends on is in a
+`TrainingState`, which can be saved and restored. This file knows neither texts nor checkpoints nor
+screens.
 """
 
 from __future__ import annotations
@@ -13,46 +13,54 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from chargen.device import at_most_threads, flush_denormals
 from chargen.errors import ChargenError
 from chargen.training.budget import Budget
 from chargen.training.config import TrainConfig
+from chargen.training.context import TrainingContext
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.state import Model, TrainingState
 from chargen.training.step import Stepper
-from chargen.training.task import Task
+from chargen.training.task import Task, ValidationScore
 
 WARM_UP = 0.02  # share of the budget in which the learning rate rises
-FINAL_RATE = 0.1  # of the learning rate, at the end of the cosine
-EXPLODED = 10  # times the loss of blind guessing, and more, is as good as infinite
-BREAKDOWNS = 3  # at the last of them a training gives up
+FINAL_RATE = 0.1  # share of the peak learning rate at the end of the cosine
+LOSS_DECAY = 0.02  # of the running mean of the loss
+DIVERGED = 10  # times the loss of a uniform prediction, which counts as divergence
+MAX_BREAKDOWNS = 3  # the training gives up at the last of them
+STOP_INCREASE = 1.05  # times the lowest validation loss, above which to stop early …
+STOP_PATIENCE = 0.25  # … where so large a share of the budget brought no new best
+
+Result = TypeVar("Result")
+Snapshot = tuple[dict[str, Tensor], dict[str, Any]]  # what `TrainingState.restore` takes
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of training did."""
+    """The record of one step of training."""
 
     number: int  # from 1
-    loss: float  # nats per id on the window just read; NaN in the last record
+    loss: float  # nats per token on the last window; NaN in the last record
     mean_loss: float  # its running mean over about the last fifty steps
-    progress: float  # of the budget, from 0 to 1
+    progress: float  # share of the budget that is spent, from 0 to 1
     seconds: float  # since the beginning, evaluations included
-    ids: int  # read so far
+    ids: int  # tokens read so far
     characters_per_second: float  # on average so far, evaluations included
     best_step: int  # with the best validation score so far
-    score: Any = None  # what the task measured on the validation part, after some of the steps
-    remark: str = ""  # what happened that a person should know
-    sample: str = ""  # what the model writes now, where someone had it write
-    finished: bool = False  # the last record: the score of the best weights, now the model's
+    score: Any = None  # the task's score on the validation data, after some of the steps
+    remark: str = ""  # an event that a person should know of
+    sample: str = ""  # a text by the model at this step, where the caller had it write one
+    finished: bool = False  # the last record: the score of the best weights, which the model now has
 
     def summary(self) -> dict[str, Any]:
-        """When it was and how fast, as config.json keeps it beside the scores."""
+        """Returns the step and the speed, as config.json holds them beside the scores."""
         return {
             "step": self.best_step if self.finished else self.number,
             "steps": self.number,
@@ -67,7 +75,7 @@ class Step:
 
     @property
     def val_bits_per_character(self) -> float:
-        """Of the validation score; NaN at a step without one."""
+        """The validation score in bits per character; NaN at a step without one."""
         return float(getattr(self.score, "bits_per_character", math.nan))
 
 
@@ -79,180 +87,210 @@ def train(
     ranks: Ranks = ALONE,
     stepper: Stepper | None = None,
 ) -> Iterator[Step]:
-    """Trains until the budget is spent or validation has turned for good; ends with the best weights.
+    """Trains until the budget is spent or validation stops it; ends with the best weights.
 
     The learning rate rises, then falls along a cosine that ends with the budget. Where the loss or
-    its gradient is not finite, or beyond all measure, the training goes back to its last evaluation
-    with half the learning rate, and the third time raises ChargenError. Of several processes, each is
-    given the same and takes the same steps; the task knows its share. How a step is computed can be
-    given as well.
+    its gradient diverges, the training is rolled back to its last evaluation, with half the learning
+    rate. `progress` continues an earlier training. Each of several processes is given the same
+    arguments and takes the same steps; the task knows its share. `stepper` computes the steps in
+    another way.
+
+    Raises ChargenError where the training diverges for the third time, and where the device lacks the
+    precision.
     """
-    now = progress or TrainingState.begin(model, config, ranks=ranks)
-    remark = yield from learn(model, task, config, now, ranks, stepper)
-    clock, final = Budget(config, task, now, task.max_epochs(model)), None
-    with _flushed():
-        load_best_weights(model, task, now)
-        if task.quick_eval_tokens:
-            final = ranks.broadcast_object(lambda: task.score(model, clock.final_eval_tokens()))
-            now.seconds = clock.seconds()
-    yield record(task, config, now, 1.0, math.nan, score=final, remark=remark, finished=True)
+    state = progress or TrainingState.begin(model, config, ranks=ranks)
+    stepper = stepper or Stepper(model, task, config.precision, ranks)
+    context = TrainingContext(model, task, config, state, ranks, stepper)
+    yield from isolated(train_to_end(context), state.threads)
 
 
-def load_best_weights(model: Model, task: Task, now: TrainingState) -> None:
-    """Gives the model the best weights so far, or the averages where nothing was measured."""
-    if not task.quick_eval_tokens:
-        now.swap(model)
-    else:
-        model.load_state_dict(now.best_weights)
-        task.calibrate(model, task.quick_eval_tokens)
+def isolated(
+    steps: Generator[Step, None, Result], threads: int | None
+) -> Generator[Step, None, Result]:
+    """Yields `steps`, each computed with at most `threads` CPU threads and denormals flushed.
 
-
-def record(
-    task: Task, config: TrainConfig, now: TrainingState, done: float, loss: float, **more: Any
-) -> Step:
-    """What there is to be said of a training, `done` being the share of its generation."""
-    return Step(
-        number=now.step,
-        loss=loss,
-        mean_loss=now.loss,
-        progress=(now.generation + done) / config.generations,
-        seconds=now.seconds,
-        ids=now.ids,
-        characters_per_second=now.ids * task.characters_per_token / max(1e-9, now.seconds),
-        best_step=now.best_step,
-        **more,
-    )
-
-
-@contextmanager
-def _flushed() -> Iterator[None]:
-    """Numbers too small for the normal format cost twenty times the time of others on a CPU."""
-    torch.set_flush_denormal(True)
+    Both are settings of the whole process. At every yield, and however the training ends, the caller
+    has its own again.
+    """
     try:
-        yield
+        while True:
+            with at_most_threads(threads), flush_denormals():
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    result: Result = end.value
+                    return result
+            yield step
     finally:
-        torch.set_flush_denormal(False)
+        with at_most_threads(threads), flush_denormals():
+            steps.close()
 
 
-def learn(
-    model: Model,
-    task: Task,
-    config: TrainConfig,
-    now: TrainingState,
-    ranks: Ranks = ALONE,
-    stepper: Stepper | None = None,
-) -> Generator[Step, None, str]:
-    """The steps of `train`, of one generation if there are several; returns the last remark."""
-    with _flushed():
-        return (yield from _steps(model, task, config, now, ranks, stepper))
+def train_to_end(context: TrainingContext) -> Generator[Step]:
+    """Yields the steps of the last generation, then the record of its best weights."""
+    remark = yield from learn(context)
+    task, state, final_score = context.task, context.state, None
+    budget = Budget(context)
+    load_best_weights(context)
+    if task.quick_eval_tokens:
+        final_score = context.ranks.broadcast_object(
+            lambda: task.score(context.model, budget.final_eval_tokens())
+        )
+        state.seconds = budget.seconds()
+    yield record(context, 1.0, math.nan, score=final_score, remark=remark, finished=True)
 
 
-def _steps(
-    model: Model,
-    task: Task,
-    config: TrainConfig,
-    now: TrainingState,
-    ranks: Ranks,
-    stepper: Stepper | None,
-) -> Generator[Step, None, str]:
-    take = stepper or Stepper(model, task, config.precision, ranks)
-    clock = Budget(config, task, now, task.max_epochs(model))
+def learn(context: TrainingContext) -> Generator[Step, None, str]:
+    """Yields the steps of one generation; returns the reason why it stopped early, or ""."""
+    model, task, config, state = context.model, context.task, context.config, context.state
+    ranks, stepper, budget = context.ranks, context.stepper, Budget(context)
+    limit = DIVERGED * (1 + task.uniform_loss)
+    snapshot = state.snapshot(model)  # at the last evaluation
+    pending: list[Tensor] = []  # (loss, gradient norm) of steps, still on the device
+    last_loss, stop_reason = state.loss, ""
+    while not state.over:
+        # 1. Take a step. The clock of the main process sets the rate and the end for all processes.
+        rate = config.learning_rate * 0.5**state.breakdowns
+        (done,) = ranks.broadcast(budget.done())
+        state.optimizer.set_rate(rate * schedule(done))
+        output = stepper(state)
+        state.step += 1
+        state.position += output.advance
+        state.ids += output.ids
+        over, due = ranks.broadcast(budget.over(), budget.evaluation_due())
+        state.over = bool(over)
+        evaluate = bool(due) or state.over
 
-    def step(loss: float, **more: Any) -> Step:
-        return record(task, config, now, 1.0 if now.over else clock.done(), loss, **more)
-
-    limit = EXPLODED * (1 + task.uniform_loss)
-    good, turned = now.copied(model), ""
-    late: list[Tensor] = []  # (loss, norm) of steps, of which the device has not been asked yet
-    last = now.loss
-    while not now.over:
-        rate = config.learning_rate * 0.5**now.breakdowns
-        (done,) = ranks.broadcast(clock.done())
-        now.optimizer.rate(rate * _schedule(done))
-        nats, length, position, ids = take(now)
-        now.step += 1
-        now.position += position
-        now.ids += ids
-        over, due = ranks.broadcast(clock.over(), clock.evaluation_due())
-        now.over = bool(over)
-        late.append(torch.stack([nats, length]))
-        if due or now.over or len(late) >= take.late:
-            known = torch.stack(late).tolist()
-            late.clear()
-            faults = [divergence(value, norm, now.scaler, limit) for value, norm in known]
+        # 2. Read the losses, several at once where reading one would wait for a GPU.
+        pending.append(torch.stack([output.loss, output.gradient_norm]))
+        if evaluate or len(pending) >= stepper.sync_every:
+            values = torch.stack(pending).tolist()
+            pending.clear()
+            faults = [divergence(loss, norm, state.scaler, limit) for loss, norm in values]
             if fault := next(filter(None, faults), ""):
-                yield step(math.nan, remark=roll_back(fault, model, now, good, clock, rate))
+                remark = roll_back(context, snapshot, budget, fault, rate)
+                yield record(context, budget.done(), math.nan, remark=remark)
                 continue
-            for value, _ in known:
-                now.loss += (value - now.loss) * max(0.02, 1 / now.steps_in_generation)
-            last = known[-1][0]
+            for loss, _ in values:
+                decay = max(LOSS_DECAY, 1 / state.steps_in_generation)
+                state.loss += (loss - state.loss) * decay
+            last_loss = values[-1][0]
+
+        # 3. Evaluate the averaged weights, and take a snapshot for a rollback.
         score = None
-        if due or now.over:
+        if evaluate:
             began = time.perf_counter()
             if task.quick_eval_tokens:
-                with now.averaged(model):
-                    score = ranks.broadcast_object(lambda: task.score(model, task.quick_eval_tokens))
-                    fault = divergence(score.validation_loss, 0.0, now.scaler, limit)
-                    if not fault:
-                        now.remember(model, score.validation_loss)
+                score, fault = _evaluate(context, limit)
                 if fault:
-                    yield step(last, remark=roll_back(fault, model, now, good, clock, rate))
+                    remark = roll_back(context, snapshot, budget, fault, rate)
+                    yield record(context, budget.done(), last_loss, remark=remark)
                     continue
-                turned = early_stop_reason(now, clock.done()) if task.early_stopping else ""
-                now.over = now.over or bool(turned)
-            good = now.copied(model)
-            clock.evaluated(time.perf_counter() - began)
-        now.seconds = clock.seconds()
-        # Whoever looks at a score finds the weights that were scored.
-        with now.averaged(model) if score else nullcontext():
-            yield step(last, score=score, remark=turned)
-    return turned
+                # 4. Stop early.
+                if task.early_stopping:
+                    stop_reason = early_stop_reason(state, budget.done())
+                state.over = state.over or bool(stop_reason)
+            snapshot = state.snapshot(model)
+            budget.evaluated(time.perf_counter() - began)
+        state.seconds = budget.seconds()
+
+        # 5. Report. A caller that gets a score finds the weights that were scored.
+        done = 1.0 if state.over else budget.done()
+        with state.averages.applied() if score else nullcontext():
+            yield record(context, done, last_loss, score=score, remark=stop_reason)
+    return stop_reason
 
 
-def _schedule(done: float) -> float:
-    """The learning rate as a share of its highest value: a ramp, then a cosine."""
+def schedule(done: float) -> float:
+    """Returns the learning rate as a share of its peak, where the share `done` of the budget is spent.
+
+    A linear ramp, then a cosine (Loshchilov and Hutter 2017).
+    """
     cosine = FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * done)) / 2
     return min(1.0, (done + 1e-3) / WARM_UP) * cosine
 
 
-def early_stop_reason(now: TrainingState, done: float) -> str:
-    """Says so when validation got worse for good, and training on can only memorise.
+def _evaluate(context: TrainingContext, limit: float) -> tuple[ValidationScore, str]:
+    """Scores the averaged weights and records the score; returns it, and its divergence or ""."""
+    model, task, state = context.model, context.task, context.state
+    with state.averages.applied():
+        score = context.ranks.broadcast_object(lambda: task.score(model, task.quick_eval_tokens))
+        fault = divergence(score.validation_loss, 0.0, state.scaler, limit)
+        if not fault:
+            state.add_evaluation(model, score.validation_loss)
+    return score, fault
 
-    For good means: worse by a twentieth, after a quarter of the budget without a new best.
+
+def early_stop_reason(state: TrainingState, done: float) -> str:
+    """Returns the reason to stop early, or "" where the validation loss may still fall.
+
+    `done` is the share of the budget that is spent. The loss has risen for good where it is above
+    `STOP_INCREASE` times its lowest, which is older than `STOP_PATIENCE` of the budget.
     """
-    since = [(step - now.first_step, nats) for step, nats in now.evaluations if step > now.first_step]
-    step, nats = since[-1]
-    best_step, best = min(since, key=lambda evaluation: evaluation[1])
-    if nats > 1.05 * best and done * (step - best_step) / step > 0.25:
-        return f"validation has turned for good: {best:.3f} nats at its best, {nats:.3f} now"
+    evaluations = [
+        (step - state.first_step, loss) for step, loss in state.evaluations if step > state.first_step
+    ]
+    step, loss = evaluations[-1]
+    best_step, best = min(evaluations, key=lambda evaluation: evaluation[1])
+    if loss > STOP_INCREASE * best and done * (step - best_step) / step > STOP_PATIENCE:
+        return f"the validation loss has risen for good, from {best:.3f} to {loss:.3f} nats per token"
     return ""
 
 
-def divergence(nats: float, norm: float, scaler: torch.amp.GradScaler, limit: float) -> str:
-    """Names what is not as it should be, if anything; infinite gradients are a scaler's business."""
-    if not nats < limit:  # NaN is not
-        return f"the loss was {nats:.4g}"
+def divergence(loss: float, norm: float, scaler: torch.amp.GradScaler, limit: float) -> str:
+    """Names the loss or gradient norm that diverged; returns "" where none did.
+
+    A scaler expects infinite gradients and handles them itself.
+    """
+    if not loss < limit:  # true of NaN, too
+        return f"the loss was {loss:.4g}"
     if not scaler.is_enabled() and not math.isfinite(norm):
-        return f"the gradient was {norm}"
+        return f"the norm of the gradient was {norm}"
     return ""
 
 
 def roll_back(
-    fault: str,
-    model: Model,
-    now: TrainingState,
-    good: tuple[dict[str, Tensor], dict[str, Any]],
-    clock: Budget,
-    rate: float,
+    context: TrainingContext, snapshot: Snapshot, budget: Budget, fault: str, rate: float
 ) -> str:
-    """To where all was well; the time is spent all the same, and the fault is not forgotten."""
-    step, breakdowns = now.step, now.breakdowns + 1
-    now.restore(model, *good)
-    now.breakdowns, now.over, now.seconds = breakdowns, False, clock.seconds()
+    """Rolls back to the last evaluation; elapsed time and the count of breakdowns are kept.
+
+    Returns a remark for a person. Raises ChargenError at the last of `MAX_BREAKDOWNS`.
+    """
+    state = context.state
+    step, breakdowns = state.step, state.breakdowns + 1
+    state.restore(context.model, *snapshot)
+    state.breakdowns, state.over, state.seconds = breakdowns, False, budget.seconds()
     fault = f"{fault} at step {step:,}, with a learning rate of {rate:.2g}"
-    if breakdowns == BREAKDOWNS:
+    if breakdowns == MAX_BREAKDOWNS:
         raise ChargenError(
-            f"training broke down for the third time: {fault}; start again with a lower one, for "
-            f"example --lr {min(rate / 10, TrainConfig.learning_rate):.1g}"
+            f"the training diverged for the third time: {fault}",
+            "start again with a lower {learning_rate}, for example "
+            f"{min(rate / 10, TrainConfig.learning_rate):.1g}",
         )
-    return f"{fault}: back to step {now.step:,}, with half the learning rate"
+    return f"{fault}: rolled back to step {state.step:,}, with half the learning rate"
+
+
+def load_best_weights(context: TrainingContext) -> None:
+    """Loads the best weights so far into the model, or the averages where nothing was evaluated."""
+    if not context.task.quick_eval_tokens:
+        context.state.averages.swap()
+    else:
+        context.model.load_state_dict(context.state.best_weights)
+        context.task.calibrate(context.model, context.task.quick_eval_tokens)
+
+
+def record(context: TrainingContext, done: float, loss: float, **more: Any) -> Step:
+    """Returns the record of a step, where the share `done` of its generation's budget is spent."""
+    state = context.state
+    characters = state.ids * context.task.characters_per_token
+    return Step(
+        number=state.step,
+        loss=loss,
+        mean_loss=state.loss,
+        progress=(state.generation + done) / context.config.generations,
+        seconds=state.seconds,
+        ids=state.ids,
+        characters_per_second=characters / max(1e-9, state.seconds),
+        best_step=state.best_step,
+        **more,
+    )

@@ -1,4 +1,4 @@
-"""Sizes for a model and its training, chosen from the corpus, the budget and the device's speed."""
+"""Sizes of a model and its training, chosen from the corpus, the budget and the device's speed."""
 
 from __future__ import annotations
 
@@ -13,218 +13,249 @@ import numpy.typing as npt
 import torch
 
 from chargen.data.corpus import Corpus
+from chargen.device import at_most_threads
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.budget import max_epochs, share_of_time
 from chargen.training.config import TrainConfig
-from chargen.training.speed import flops_per_id, measured_flops, probe_flops
+from chargen.training.speed import flops_per_token, measure_speed, probe_flops
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
-# On a GPU: cuDNN's persistent kernels want sizes that are multiples of that, and of lanes a multiple
-# of 8, at most 128; a step takes as long for 64 of them as for 16.
-PERSISTENT, GPU_BATCH = 128, 64
+# On a GPU, cuDNN's persistent kernels need sizes that are multiples of this, and at most 128 lanes, in
+# multiples of 8; a step takes as long for 64 lanes as for 16.
+PERSISTENT_WIDTH, GPU_BATCH = 128, 64
 WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)  # hidden sizes to choose from
-IDS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be better if it were smaller
-ENOUGH = 3.5  # passes over a text; a wider stack learns more in so many than a narrower one in more
-PARAMETERS_PER_ID = 8.0, 16.0  # larger models only learn a text by heart; with a teacher, larger ones
-MANY_STEPS, SOME_STEPS = 64, 8  # in a pass; with fewer, lanes, then windows, are made smaller
-PASSES = 5.0  # over labelled texts; where a budget is for fewer, less of each text is read
-SHORTEST = 100  # ids; so much of a text is always read
-# Of each parameter, in training: weight, average, gradient, two moments, the best one so far; all but
-# the gradient once more, to go back to; a teacher's, which is kept and at work. Of each matrix, the
-# optimizer's basis and what it comes from, twice as well.
-COPIES, SQUARES = 13, 4
-RATE_RANGE = 1e-3, 6e-3  # of learning, the lowest and the highest
-PEAK_RATE_STEPS, RATE_DECAY = (
-    1300.0,
-    0.6,
-)  # steps up to which it is the highest, and how it falls from there
+TOKENS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be better if it were smaller
+SUFFICIENT_EPOCHS = 3.5  # with which a wider stack learns more than a narrower one with more
+PARAMETERS_PER_TOKEN = 8.0, 16.0  # larger models overfit; the second figure is for students
+LANES_STEPS, WINDOW_STEPS = 64, 8  # steps in an epoch, below which lanes, then windows, get smaller
+CLASSIFIER_EPOCHS = 5.0  # over labelled texts; with a budget for fewer, texts are shown in part
+MIN_SHOWN_TOKENS = 100  # of a text that is shown in part
+# Memory of a training. Of each parameter: weight, average, gradient, two moments, the best one so far;
+# all but the gradient once more, for a rollback; a teacher's, saved and at work. Of each matrix: the
+# optimiser's basis and the second moment, twice as well.
+COPIES_OF_PARAMETERS, COPIES_OF_BASES = 13, 4
+MIN_RATE, MAX_RATE = 1e-3, 6e-3  # of the peak learning rate
+PEAK_RATE_STEPS = 1300.0  # with more, the peak learning rate is below MAX_RATE …
+RATE_EXPONENT = 0.6  # … by their ratio to this power
+TIME_IN_PRODUCTS = 0.85  # of a training; the rest goes to evaluations and the rest of a step
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What was chosen, and why in one line."""
+    """The sizes that were chosen."""
 
     model: ModelConfig
     training: TrainConfig
-    reason: str
+    reason: str  # for a person, in one line
+    threads: int  # of the CPU, with which the training is fastest
 
 
 def plan(
     corpus: Corpus,
     device: torch.device,
     training: TrainConfig,
-    given: dict[str, Any],
+    sizes: dict[str, Any],
 ) -> Plan:
-    """Fills in what was not given: None stands for a choice that is left to us.
+    """Chooses the sizes that `sizes` leaves open, by their absence or by None.
 
-    `given` may hold cell, num_layers, hidden_size, embedding_size, dropout, batch, window,
-    learning_rate and generations.
+    `sizes` may hold cell, num_layers, hidden_size, embedding_size, dropout, batch, window,
+    learning_rate and generations. Raises ChargenError where the memory of the device is too small, and
+    where it lacks the precision.
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    sizes = {name: value for name, value in sizes.items() if value is not None}
     ids = len(corpus.training)
     on_gpu = device.type == "cuda"
     training = replace(training, batch=GPU_BATCH if on_gpu else BATCH, window=WINDOW)
     training = fit_batch(training, ids)
-    fixed = {
-        n: given.pop(n) for n in ("batch", "window", "learning_rate", "generations") if n in given
-    }
-    training = replace(training, **fixed)
-    usual = {"hidden_size": 256, **({"embedding_size": PERSISTENT} if on_gpu else {})}
-    model = ModelConfig(len(corpus.tokenizer), **{**usual, **given})
+    training_names = ("batch", "window", "learning_rate", "generations")
+    requested = {name: sizes.pop(name) for name in training_names if name in sizes}
+    training = replace(training, **requested)
+    defaults = {"hidden_size": 256, **({"embedding_size": PERSISTENT_WIDTH} if on_gpu else {})}
+    model = ModelConfig(len(corpus.tokenizer), **{**defaults, **sizes})
 
-    _refuse_giants(model, device)
-    # Wider stacks do more per second, up to where their matrices leave the caches.
-    widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT == 0]
-    widths = [model.hidden_size] if "hidden_size" in given else widths
-    speeds = {model.hidden_size: measured_flops(device, model, training)}
+    _check_memory(model, device)
+    # Wider stacks do more operations per second, up to where their matrices leave the caches; so the
+    # speed is measured at each width that comes into question.
+    widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT_WIDTH == 0]
+    widths = [model.hidden_size] if "hidden_size" in sizes else widths
+    measured = measure_speed(device, model, training)
+    speeds = {model.hidden_size: measured.flops}
 
-    def sized(training: TrainConfig) -> ModelConfig:
+    def fit_width(training: TrainConfig) -> ModelConfig:
         width, tried = model.hidden_size, set()
         while width not in tried:
             tried.add(width)
             if width not in speeds:
-                speeds[width] = probe_flops(device, replace(model, hidden_size=width), training)
+                with at_most_threads(measured.threads):
+                    speeds[width] = probe_flops(device, replace(model, hidden_size=width), training)
             width = choose_width(model, training, speeds[width], ids, widths)
         return replace(model, hidden_size=width)
 
-    if "generations" not in fixed and training.minutes is not None:
+    if "generations" not in requested and training.minutes is not None:
         two = replace(training, generations=2)
-        half = sized(two)
-        if ids_read(half, two, speeds[half.hidden_size], ids) >= ENOUGH * ids:
+        teacher = fit_width(two)
+        if tokens_read(teacher, two, speeds[teacher.hidden_size], ids) >= SUFFICIENT_EPOCHS * ids:
             training = two
-    model = sized(training)
-    speed = speeds[model.hidden_size]
-    read = ids_read(model, training, speed, ids)
-    if "dropout" not in given:
-        model = replace(model, dropout=dropout_for(model, read, ids))
-    if "learning_rate" not in fixed:
-        training = replace(training, learning_rate=rate_for(read / training.batch / training.window))
-    shape = f"{model.cell} {model.num_layers} × {model.hidden_size}"
-    networks = training.generations
-    stopped = training.minutes and read < _affordable(model, training, speed)
-    often = "passes, enough for this text" if stopped else "passes"
-    often += f", by each of {networks} networks" if networks > 1 else ""
-    lanes = f"{training.batch} lanes × {training.window}, rate {training.learning_rate:g}"
-    return Plan(
-        model,
-        training,
-        f"{shape}, {model.parameters / 1e6:.2f} M parameters, dropout {model.dropout:g}, {lanes}: "
-        f"about {read / 1e6:.2g} M ids, {read / ids:.1f} {often}, at "
-        f"{speed / flops_per_id(model):,.0f} ids/s",
+    model = fit_width(training)
+    flops = speeds[model.hidden_size]
+    read = tokens_read(model, training, flops, ids)
+    if "dropout" not in sizes:
+        model = replace(model, dropout=choose_dropout(model, read, ids))
+    if "learning_rate" not in requested:
+        rate = choose_rate(read / training.batch / training.window)
+        training = replace(training, learning_rate=rate)
+    is_short = training.minutes is not None and read < _affordable(model, training, flops)
+    reason = _describe(model, training, corpus, flops, read, is_short)
+    return Plan(model, training, reason, measured.threads)
+
+
+def _describe(
+    model: ModelConfig,
+    training: TrainConfig,
+    corpus: Corpus,
+    flops: float,
+    read: float,
+    is_short: bool,
+) -> str:
+    """Describes a plan in one line; `is_short` where the text needs less than the budget."""
+    unit = "characters" if corpus.tokenizer.kind == "char" else "tokens"
+    passes = f"{read / len(corpus.training):.1f} passes"
+    passes += ", enough for this text" if is_short else ""
+    passes += f", by each of {training.generations} networks" if training.generations > 1 else ""
+    return (
+        f"{model.cell} {model.num_layers} × {model.hidden_size}, {model.parameters / 1e6:.2f} M "
+        f"parameters, dropout {model.dropout:g}; {training.batch} lanes × {training.window} {unit}, "
+        f"learning rate {training.learning_rate:g}; about {read / 1e6:.2g} M {unit} ({passes}) at the "
+        f"measured {flops / flops_per_token(model):,.0f} per second"
     )
 
 
-def _refuse_giants(model: ModelConfig, device: torch.device) -> None:
-    """Raises ChargenError where the memory of a device cannot hold a training of this model."""
+def _check_memory(model: ModelConfig, device: torch.device) -> None:
+    """Raises ChargenError where the memory of `device` cannot hold a training of this model."""
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
     elif hasattr(os, "sysconf"):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
         return
-    needed = 4 * (COPIES * model.parameters + SQUARES * model.squares)
+    needed = 4 * (COPIES_OF_PARAMETERS * model.parameters + COPIES_OF_BASES * model.basis_size)
     if needed > memory:
         raise ChargenError(
             f"a model of {model.parameters:,} parameters needs about {needed / 1e9:,.1f} GB to train, "
-            f"and there are {memory / 1e9:.1f} GB; take a smaller --hidden or fewer --layers"
+            f"and there are {memory / 1e9:.1f} GB",
+            "take a smaller {hidden_size} or fewer {num_layers}",
         )
 
 
 def fit_batch(training: TrainConfig, ids: int) -> TrainConfig:
-    """Fewer lanes until a pass over a short corpus has many steps; shorter windows for some at least.
+    """Returns `training` with a batch and a window that are small enough for `ids` tokens of text.
 
-    Measured: of 30,000 characters, four lanes learn more than eight, and those more than sixteen.
+    An epoch of a short text has many steps with fewer lanes, and at least some with shorter windows.
+    Measured: from 30,000 characters, four lanes learn more than eight, and those more than sixteen.
     """
     batch, window = training.batch, training.window
-    while batch > 4 and batch * window * MANY_STEPS > ids:
+    while batch > 4 and batch * window * LANES_STEPS > ids:
         batch //= 2
-    while window > 16 and batch * window * SOME_STEPS > ids:
+    while window > 16 and batch * window * WINDOW_STEPS > ids:
         window //= 2
-    while batch > 1 and batch * window * SOME_STEPS > ids:
+    while batch > 1 and batch * window * WINDOW_STEPS > ids:
         batch //= 2
     return replace(training, batch=batch, window=window)
 
 
-def dropout_for(model: ModelConfig, read: float, ids: int) -> float:
-    """The more, the more often a text is read, and the more parameters there are to learn it by heart.
+def choose_dropout(model: ModelConfig, read: float, ids: int) -> float:
+    """Returns a dropout for `read` tokens of training on a text of `ids` tokens, from 0 to 0.4.
 
-    Measured (`benchmarks/LOG.md`), for passes times parameters per id: 0.05 or less for 5, 0.15 for
-    16, 0.2 to 0.3 for 47.
+    It grows with the epochs and with the parameters that could overfit. Measured
+    (`benchmarks/LOG.md`), for epochs times parameters per token: 0.05 or less for 5, 0.15 for 16, 0.2
+    to 0.3 for 47.
     """
-    by_heart = (read / ids) * (model.parameters / ids)
-    return round(0.4 * (1 - math.exp(-by_heart / 36)), 2)
+    overfitting = (read / ids) * (model.parameters / ids)
+    return round(0.4 * (1 - math.exp(-overfitting / 36)), 2)
 
 
-def rate_for(steps: float) -> float:
-    """The learning rate at its highest, the smaller the longer the training.
+def choose_rate(steps: float) -> float:
+    """Returns the peak learning rate of a training of `steps`, the lower the longer.
 
     Measured, at 2 × 320: 0.006 was best for 1,300 steps, 0.004 for 2,300 (`benchmarks/LOG.md`).
     """
-    falling = RATE_RANGE[1] * float((PEAK_RATE_STEPS / max(1.0, steps)) ** RATE_DECAY)
-    return round(min(RATE_RANGE[1], max(RATE_RANGE[0], falling)), 5)
+    rate = MAX_RATE * float((PEAK_RATE_STEPS / max(1.0, steps)) ** RATE_EXPONENT)
+    return round(min(MAX_RATE, max(MIN_RATE, rate)), 5)
 
 
-def suited_rate(model: LanguageModel, training: TrainConfig, ids: int) -> float:
-    """The same for a model that there is; where its budget is of minutes, measures how fast it is."""
-    device = model.head.weight.device
-    speed = 0.0 if training.minutes is None else measured_flops(device, model.config, training)
-    read = ids_read(model.config, training, speed, ids)
-    return rate_for(read / training.batch / training.window)
+def measured_rate(model: LanguageModel, training: TrainConfig, ids: int) -> tuple[float, int | None]:
+    """Returns the peak learning rate for a model on a text of `ids` tokens, and CPU threads.
 
-
-def ids_read(model: ModelConfig, training: TrainConfig, speed: float, ids: int) -> float:
-    """How many ids a generation reads in its budget, at so many operations per second."""
+    For a budget of minutes, the speed of the model is measured, and the threads are those with which
+    it was reached; for other budgets they are None.
+    """
+    flops, threads = 0.0, None
     if training.minutes is not None:
-        return min(_affordable(model, training, speed), max_epochs(model.parameters, ids) * ids)
+        flops, threads = measure_speed(model.head.weight.device, model.config, training)
+    read = tokens_read(model.config, training, flops, ids)
+    return choose_rate(read / training.batch / training.window), threads
+
+
+def tokens_read(model: ModelConfig, training: TrainConfig, flops: float, ids: int) -> float:
+    """Returns how many tokens each generation reads of a text of `ids` tokens, repeats included.
+
+    `flops` are the floating-point operations per second, which a budget of minutes depends on.
+    """
+    if training.minutes is not None:
+        return min(_affordable(model, training, flops), max_epochs(model.parameters, ids) * ids)
     if training.epochs is not None:
         return training.epochs * ids / training.generations
     return (training.steps or 0) * training.batch * training.window / training.generations
 
 
-def _affordable(model: ModelConfig, training: TrainConfig, speed: float) -> float:
-    """How many ids each generation can read in a budget of minutes."""
+def _affordable(model: ModelConfig, training: TrainConfig, flops: float) -> float:
+    """Returns how many tokens the first generation can read in a budget of minutes."""
     minutes = (training.minutes or 0) * share_of_time(training, 0)
-    # Evaluations take a share, and the rest of a step, too.
-    return 0.85 * 60 * minutes * speed / flops_per_id(model)
+    return TIME_IN_PRODUCTS * 60 * minutes * flops / flops_per_token(model)
 
 
 def choose_width(
     model: ModelConfig,
     training: TrainConfig,
-    speed: float,
+    flops: float,
     ids: int,
     widths: Sequence[int] = WIDTHS,
 ) -> int:
-    """The widest stack that still reads enough in its budget and is not too large for its corpus."""
+    """Returns the largest hidden size that reads enough in its budget and hardly overfits.
+
+    `flops` are the floating-point operations per second, `ids` the tokens of the text; `widths` are
+    the hidden sizes to choose from, ascending.
+    """
     width = widths[0]
     for wider in widths[1:]:
         model = replace(model, hidden_size=wider)
-        read = ids_read(model, training, speed, ids)
-        wanted = min(IDS_PER_PARAMETER * model.parameters, ENOUGH * ids)
-        most = PARAMETERS_PER_ID[training.generations > 1] * ids
-        if read < wanted or model.parameters > most:
+        read = tokens_read(model, training, flops, ids)
+        needed = min(TOKENS_PER_PARAMETER * model.parameters, SUFFICIENT_EPOCHS * ids)
+        most = PARAMETERS_PER_TOKEN[training.generations > 1] * ids
+        if read < needed or model.parameters > most:
             break
         width = wider
     return width
 
 
-def length_to_read(
-    lengths: npt.NDArray[np.int64], model: ModelConfig, training: TrainConfig, speed: float
+def fit_length(
+    lengths: npt.NDArray[np.int64], model: ModelConfig, training: TrainConfig, flops: float
 ) -> int:
-    """How many ids of each text (N,) to learn from, where a budget of minutes is short.
+    """Returns how many tokens to show of each text, given the `lengths` (N,) of all in tokens.
 
-    Measured: the first part of all texts several times teaches more than all of them once or twice.
+    A budget of minutes may be short; `flops` are the floating-point operations per second. Measured:
+    a part of each text several times teaches more than all texts in full once or twice.
     """
     longest = int(lengths.max())
     if training.minutes is None:
         return longest
-    wanted = _affordable(model, training, speed) / PASSES
+    per_epoch = _affordable(model, training, flops) / CLASSIFIER_EPOCHS
     ordered = np.sort(lengths)
-    # What is read of all texts where none is read further than the k-th is long.
+    # The tokens of an epoch in which no text is shown further than the length of the k-th.
     totals = np.cumsum(ordered) + ordered * np.arange(len(ordered) - 1, -1, -1)
-    whole = int(np.searchsorted(totals, wanted, side="right"))  # texts that are read to their end
-    if whole == len(ordered):
+    complete = int(np.searchsorted(totals, per_epoch, side="right"))  # texts shown in full
+    if complete == len(ordered):
         return longest
-    share = (wanted - ordered[:whole].sum()) / (len(ordered) - whole)
-    return max(SHORTEST, int(share))
+    share = (per_epoch - ordered[:complete].sum()) / (len(ordered) - complete)
+    return max(MIN_SHOWN_TOKENS, int(share))

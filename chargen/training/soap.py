@@ -1,10 +1,10 @@
-"""The optimizer: AdamW in a basis in which the numbers of a weight hardly depend on each other.
+"""The optimiser SOAP: AdamW in a basis in which the numbers of a weight are hardly correlated.
 
-AdamW scales every number of a gradient by how large it usually is, as if they had nothing to do with
-each other. They have: what a layer reads is correlated, and so are the columns of its gradient. SOAP
-(Vyas et al. 2024) turns the gradient into the eigenbasis of its second moment, lets AdamW work there,
-and turns the step back. Only the side of what is read is turned here: the other one, four times as
-wide, would cost more than it gives.
+AdamW scales every number of a gradient by its usual size, as if they were independent. They are not:
+a layer's inputs are correlated, and so are the columns of its gradient. SOAP (Vyas et al. 2024)
+rotates the gradient into the eigenbasis of its second moment, lets AdamW work there, and rotates the
+update back. Only the side of the inputs is rotated here: the other one, four times as wide, would
+cost more than it gains.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-BETAS = (0.9, 0.997)  # of AdamW (Loshchilov and Hutter 2019); few ids per step want a long memory
+BETAS = (0.9, 0.997)  # of AdamW (Loshchilov and Hutter 2019); small batches need a long memory
 EPSILON = 1e-8
 WEIGHT_DECAY = 0.01
-MEMORY = 0.95  # of the second moment that gives the basis, per step
-OBSERVED = 3  # steps from one look at the second moment to the next
-TURNED = 16  # steps from one basis to the next
-EARLY = (2, 4, 8)  # steps after which there is a new basis as well, while the moment is young
-# Of the mean eigenvalue, added to all. Directions of which rounding errors alone would tell one from
-# another keep their place, so that a training is the same on two processes as on one.
+MOMENT_DECAY = 0.95  # per step, of the second moment whose eigenbasis is used
+MOMENT_EVERY = 3  # steps between two updates of the second moment
+BASIS_EVERY = 16  # steps between two updates of the basis
+EARLY_BASES = (2, 4, 8)  # steps at which the basis is updated as well, while the moment is young
+# A share of the mean eigenvalue, added to all: directions that only rounding errors distinguish are
+# not rotated, so that a training is the same on two processes as on one.
 DAMPING = 1e-2
 
 Product = Callable[[Tensor, Tensor], Tensor]
@@ -33,18 +33,19 @@ Product = Callable[[Tensor, Tensor], Tensor]
 class Soap(torch.optim.Optimizer):
     """Matrices (rows, K) with AdamW in the eigenbasis (K, K) of their gradient; vectors with AdamW.
 
-    The state of a weight is made with the optimizer, all of tensors, so that it can be kept and put
-    back whole. `step` can be captured in a CUDA graph, where the learning rate is a tensor; `observe`
-    follows it, outside. A group may have a `share` of the rate. Products with a basis can be in bf16.
+    The state of a weight exists from the beginning and consists of tensors, so that it can be saved
+    and restored whole. `step` can be captured in a CUDA graph, where the learning rate is a tensor;
+    `observe` follows it, outside. A group may have a `share` of the learning rate. With
+    `rotate_in_bf16`, products with a basis are in bf16.
     """
 
-    _step_supports_amp_scaling = True  # what overflowed is left out on the device, by `found_inf`
+    _step_supports_amp_scaling = True  # the device skips a step that overflowed, by `found_inf`
 
     def __init__(
-        self, groups: Iterable[dict[str, Any]], lr: float, turned_in_bf16: bool = False
+        self, groups: Iterable[dict[str, Any]], lr: float, rotate_in_bf16: bool = False
     ) -> None:
         super().__init__(groups, {"lr": lr, "share": 1.0})
-        self._product = _product_in_bf16 if turned_in_bf16 else torch.mm
+        self._product = _product_in_bf16 if rotate_in_bf16 else torch.mm
         for group in self.param_groups:
             for weight in group["params"]:
                 self.state[weight] = {
@@ -54,33 +55,36 @@ class Soap(torch.optim.Optimizer):
                 }
                 if weight.ndim == 2:
                     square = torch.zeros(weight.shape[1], weight.shape[1], device=weight.device)
-                    seen = torch.zeros(())  # gradients; on the CPU, where it is asked
+                    seen = torch.zeros(())  # gradients; on the CPU, where it is read
                     basis = torch.eye(len(square), device=weight.device)
                     self.state[weight] |= {"moment": square, "basis": basis, "seen": seen}
 
-    def rate(self, rate: float) -> None:
-        """Sets the learning rate; a tensor stays where it is, for a graph reads it there."""
+    def set_rate(self, rate: float) -> None:
+        """Sets the learning rate; a tensor is changed in place, for a graph reads it there."""
         for group in self.param_groups:
-            own = rate * group["share"]
+            group_rate = rate * group["share"]
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(own)
+                group["lr"].fill_(group_rate)
             else:
-                group["lr"] = own
+                group["lr"] = group_rate
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Moves all weights that have a gradient; no word of it is asked back from the device."""
+        """Updates all weights that have a gradient, without waiting for the device."""
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
             states = [self.state[weight] for weight in weights]
-            gradients, moved = [], []
+            gradients, updated = [], []
             for weight, state in zip(weights, states, strict=True):
                 weight.mul_(1 - group["lr"] * WEIGHT_DECAY)
-                turned = "basis" in state
-                gradients.append(self._product(weight.grad, state["basis"]) if turned else weight.grad)
-                moved.append(torch.zeros_like(gradients[-1]) if turned else weight)
+                if "basis" in state:  # AdamW makes an update of the zeros, in the basis
+                    gradients.append(self._product(weight.grad, state["basis"]))
+                    updated.append(torch.zeros_like(gradients[-1]))
+                else:
+                    gradients.append(weight.grad)
+                    updated.append(weight)
             adamw(
-                moved,
+                updated,
                 gradients,
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
@@ -96,13 +100,13 @@ class Soap(torch.optim.Optimizer):
                 eps=EPSILON,
                 maximize=False,
             )
-            for weight, state, change in zip(weights, states, moved, strict=True):
+            for weight, state, update in zip(weights, states, updated, strict=True):
                 if "basis" in state:
-                    weight.add_(self._product(change, state["basis"].T))
+                    weight.add_(self._product(update, state["basis"].T))
 
     @torch.no_grad()
     def observe(self) -> None:
-        """Learns from the gradients of the step just taken how the next ones are to be turned."""
+        """Updates the second moments and the bases by the gradients of the last step."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None and "basis" in self.state[weight]:
@@ -115,24 +119,24 @@ def _observe(gradient: Tensor, state: dict[str, Tensor], product: Product) -> No
     seen = int(state["seen"])
     if seen == 1:
         torch.mm(gradient.T, gradient, out=moment)
-    elif seen % OBSERVED == 0:
-        moment.lerp_(product(gradient.T, gradient), 1 - MEMORY**OBSERVED)
-    if seen % TURNED == 0 or seen in EARLY:
+    elif seen % MOMENT_EVERY == 0:
+        moment.lerp_(product(gradient.T, gradient), 1 - MOMENT_DECAY**MOMENT_EVERY)
+    if seen % BASIS_EVERY == 0 or seen in EARLY_BASES:
         damping = DAMPING * moment.trace() / len(moment)
-        turned = _orthogonal((moment @ basis).addcmul_(basis, damping))  # a power iteration
-        state["exp_avg"].copy_(state["exp_avg"] @ (basis.T @ turned))
-        basis.copy_(turned)
+        rotated = _orthonormal((moment @ basis).addcmul_(basis, damping))  # a power iteration
+        state["exp_avg"].copy_(state["exp_avg"] @ (basis.T @ rotated))
+        basis.copy_(rotated)
 
 
 def _product_in_bf16(left: Tensor, right: Tensor) -> Tensor:
-    """A third of the time where bf16 is at home; what is lost is small beside a gradient's noise."""
+    """Multiplies in bf16: a third of the time on a processor that has it, and exact enough."""
     return (left.bfloat16() @ right.bfloat16()).float()
 
 
-def _orthogonal(columns: Tensor) -> Tensor:
-    """Columns (K, K) made orthonormal, one after the other."""
-    home = columns.device
-    if home.type == "mps":  # where torch cannot do it
+def _orthonormal(columns: Tensor) -> Tensor:
+    """Makes columns (K, K) orthonormal, one after the other."""
+    device = columns.device
+    if device.type == "mps":  # which lacks the QR decomposition
         columns = columns.cpu()
     basis: Tensor = torch.linalg.qr(columns)[0]
-    return basis.to(home)
+    return basis.to(device)

@@ -1,65 +1,79 @@
-"""How fast a device trains a model, measured."""
+"""The speed at which a device trains a model, measured by a few steps."""
 
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import torch
 
-from chargen.device import autocast_for, precision_for
+from chargen.device import at_most_threads, autocast_for, precision_for
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.soap import Soap
 
-MIN_SPEEDUP = 1.5  # times faster: fewer threads round otherwise, and a seed should give the same again
+# Fewer threads round differently, and the same seed should give the same weights, so they are taken
+# only where they are this many times faster.
+MIN_SPEEDUP = 1.5
+PROBE_SECONDS = 0.3
+WARM_UP_STEPS = 2  # allocate and plan; counted only where steps are long
 
 
-_PROBE_SECONDS = 0.3
+class Speed(NamedTuple):
+    """A measured speed of training."""
+
+    flops: float  # floating-point operations per second
+    threads: int  # of the CPU, with which it was reached
 
 
-def flops_per_id(model: ModelConfig) -> float:
-    """Floating-point operations of forward and backward pass, per id, in matrix products."""
+def flops_per_token(model: ModelConfig) -> float:
+    """Returns the floating-point operations per token, in matrix products, forward and backward."""
     matrices = model.parameters - model.vocab_size * model.embedding_size
     return 6.0 * matrices
 
 
-def measured_flops(device: torch.device, model: ModelConfig, training: TrainConfig) -> float:
-    """What this device gives in training such a model, in floating-point operations per second.
+def measure_speed(device: torch.device, model: ModelConfig, training: TrainConfig) -> Speed:
+    """Measures how fast `device` trains such a model, and with how many CPU threads it should.
 
-    Raises ChargenError where it lacks the precision.
-
-    On a CPU, also settles for fewer threads where those are faster: all wait for the slowest at each
-    of the many small products, and one busy core makes two threads far slower than one.
+    The threads of the process stay as they are. On a CPU, fewer of them can be faster: at each of the
+    many small products all wait for the slowest, so one busy core makes two threads far slower than
+    one. Raises ChargenError where the device lacks the precision.
     """
-    best = probe_flops(device, model, training)
-    while device.type == "cpu" and (threads := torch.get_num_threads()) > 1:
-        torch.set_num_threads(threads // 2)
-        fewer = probe_flops(device, model, training)
-        if fewer < MIN_SPEEDUP * best:
-            torch.set_num_threads(threads)
+    threads, fastest = torch.get_num_threads(), probe_flops(device, model, training)
+    while device.type == "cpu" and threads > 1:
+        with at_most_threads(threads // 2):
+            flops = probe_flops(device, model, training)
+        if flops < MIN_SPEEDUP * fastest:
             break
-        best = fewer
-    return best
+        threads, fastest = threads // 2, flops
+    return Speed(fastest, threads)
 
 
-def probe_flops(device: torch.device, config: ModelConfig, training: TrainConfig) -> float:
-    model = LanguageModel.new(config, seed=0).to(device)
-    precision = precision_for(training.precision, device, config)
-    autocast = autocast_for(precision, device, config)
-    rate, in_bf16 = TrainConfig.learning_rate, precision == "bf16"
-    optimizer = Soap([{"params": list(model.parameters())}], rate, turned_in_bf16=in_bf16)
+def probe_flops(device: torch.device, model: ModelConfig, training: TrainConfig) -> float:
+    """Returns the floating-point operations per second of a few steps, with the threads there are.
+
+    Raises ChargenError where the device lacks the precision.
+    """
+    network = LanguageModel.new(model, seed=0).to(device)
+    precision = precision_for(training.precision, device, model)
+    autocast = autocast_for(precision, device, model)
+    optimizer = Soap(
+        [{"params": list(network.parameters())}],
+        TrainConfig.learning_rate,
+        rotate_in_bf16=precision == "bf16",
+    )
     ids = torch.zeros(training.window, training.batch, dtype=torch.long, device=device)
-    state = model.initial_state(training.batch)
-    times: list[float] = []  # the first two allocate and plan; they count only where steps are long
-    while sum(times[2:]) < _PROBE_SECONDS and sum(times) < 3 * _PROBE_SECONDS:
+    state = network.initial_state(training.batch)
+    times: list[float] = []
+    while sum(times[WARM_UP_STEPS:]) < PROBE_SECONDS and sum(times) < 3 * PROBE_SECONDS:
         began = time.perf_counter()
         with autocast:
-            logits, _ = model(ids, state)
+            logits, _ = network(ids, state)
         logits.float().square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
-    settled = times[2:] or times
-    return len(settled) * ids.numel() * flops_per_id(config) / sum(settled)
+    counted = times[WARM_UP_STEPS:] or times
+    return len(counted) * ids.numel() * flops_per_token(model) / sum(counted)

@@ -1,4 +1,4 @@
-"""One step of training: loss, gradient, and all weights moved."""
+"""One step of training: a loss, its gradient, and an update of all weights."""
 
 from __future__ import annotations
 
@@ -13,51 +13,57 @@ from chargen.training.distributed import ALONE, Ranks
 from chargen.training.state import Model, TrainingState, device_of
 from chargen.training.task import Task
 
-CLIP = 1.0  # the largest norm of the gradient (Pascanu et al. 2013)
+CLIP_NORM = 1.0  # the largest norm of the gradient (Pascanu et al. 2013)
 
 
 class StepOutput(NamedTuple):
-    """What a step gave."""
+    """The measurements of one step."""
 
-    nats: Tensor  # scalar, the loss
-    norm: Tensor  # scalar, of the gradient before it was clipped
-    position: int  # by how much the place in the data moved
-    ids: int  # read
+    loss: Tensor  # scalar, in nats
+    gradient_norm: Tensor  # scalar, before clipping
+    advance: int  # by how much the position in the data moves
+    ids: int  # tokens read, by all processes together
 
 
 class Stepper:
-    """Takes a step of training: loss, gradient, and all weights moved."""
+    """Takes steps of training, one at a call.
 
-    late = 1  # steps after which it is asked for what they gave
+    Raises ChargenError where the device of the model lacks `precision`.
+    """
+
+    sync_every = 1  # steps after which the loop may ask the device for their losses
 
     def __init__(self, model: Model, task: Task, precision: str, ranks: Ranks = ALONE) -> None:
-        self._model, self._task, self._ranks = model, task, ranks
-        self._autocast = autocast_for(precision, device_of(model), model.config)
+        self.model, self.task, self.ranks = model, task, ranks
+        self.autocast = autocast_for(precision, device_of(model), model.config)
 
-    def __call__(self, now: TrainingState) -> StepOutput:
-        """The step; what the weights were before it is not kept."""
-        model = self._model
-        with self._autocast:
-            loss, state, position, ids = self._task.loss(model, now)
-        nats, norm = self.move(loss, now, now.average_weight)
-        now.optimizer.observe()
-        # The state goes on as a value. If its history came along, the gradient would reach back
+    def __call__(self, state: TrainingState) -> StepOutput:
+        """Updates the model and `state` by the next batch; the loop counts the step."""
+        with self.autocast:
+            loss, carried, advance, ids = self.task.loss(self.model, state)
+        value, norm = self.update(loss, state, state.average_weight)
+        state.optimizer.observe()
+        # The recurrent state is carried as a value. With its history, the gradient would reach back
         # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
-        now.state = detach(state)
-        return StepOutput(nats, norm, position, ids)
+        state.carried = detach(carried)
+        return StepOutput(value, norm, advance, ids)
 
-    def move(self, loss: Tensor, now: TrainingState, average_weight: Any) -> tuple[Tensor, Tensor]:
-        """Moves the weights down the gradient; the loss, and the norm of the gradient."""
-        now.optimizer.zero_grad()
-        now.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        nats = loss.detach().float()
-        gradients = [w.grad for w in self._model.parameters() if w.grad is not None]
-        self._ranks.average([nats, *gradients])
-        now.scaler.unscale_(now.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP)
-        for gradient in gradients:  # what is not finite moves nothing, and teaches nothing
+    def update(self, loss: Tensor, state: TrainingState, average_weight: Any) -> tuple[Tensor, Tensor]:
+        """Updates the weights and their averages by the gradient of `loss`.
+
+        `average_weight` is a number or, in a CUDA graph, a scalar tensor. Returns the loss, the mean
+        over all processes, and the norm of the gradient before clipping.
+        """
+        state.optimizer.zero_grad()
+        state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        value = loss.detach().float()
+        gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
+        self.ranks.average([value, *gradients])
+        state.scaler.unscale_(state.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        for gradient in gradients:  # else one NaN would stay in the moments for good
             gradient.nan_to_num_(0.0, 0.0, 0.0)
-        now.scaler.step(now.optimizer)
-        now.scaler.update()
-        now.average(self._model, average_weight)
-        return nats, norm
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.averages.update(average_weight)
+        return value, norm

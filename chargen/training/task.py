@@ -1,51 +1,78 @@
-"""What is learned, as training sees it: data that give losses and scores."""
+"""The interface between a training and what is learned: a task gives losses and scores."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
-from chargen.model import State
+from chargen.model import LanguageModel, State
 from chargen.training.state import TrainingState
 
 
 class LossOutput(NamedTuple):
-    """What a task made of the next batch."""
+    """The loss on one batch."""
 
     loss: Tensor  # scalar, in nats
-    state: State  # carried on; empty where nothing is
-    position: int  # by how much the place in the data moved
-    ids: int  # read
+    carried: State  # the recurrent state for the next batch; empty where nothing is carried
+    advance: int  # by how much the position in the data moves
+    ids: int  # tokens read, by all processes together
 
 
-class Measured(Protocol):
-    """How well a model does."""
+class ValidationScore(Protocol):
+    """A score on data that the model was not trained on."""
 
     @property
     def validation_loss(self) -> float:
-        """What training minimises, on what it never saw, in nats."""
+        """The number that selects the best weights: lower is better.
+
+        Its unit is the task's own: nats per token of a language model; of a classifier, the share of
+        errors plus a hundredth of the cross entropy in nats.
+        """
 
 
 class Task(Protocol):
-    """What is learned: data that give losses and scores."""
+    """Data to learn from, and data to score on."""
 
     tokens_per_step: float  # about
     steps_per_epoch: int
     characters_per_token: float
-    uniform_loss: float  # the loss of blind guessing, in nats
-    quick_eval_tokens: int  # read by an evaluation on the way; 0 where there is nothing to measure by
-    final_eval_tokens: int  # read by the last one, if the budget affords it
-    early_stopping: bool  # whether to end early where validation has turned for good
+    uniform_loss: float  # the loss of a uniform prediction, in nats
+    quick_eval_tokens: int  # read by an evaluation during training; 0 without validation data
+    final_eval_tokens: int  # read by the last evaluation, if the budget affords it
+    early_stopping: bool  # whether to stop where the validation loss has risen for good
 
-    def loss(self, model: Any, now: TrainingState) -> LossOutput:
-        """The loss on the batch at `now.position`."""
+    def loss(self, model: Any, state: TrainingState) -> LossOutput:
+        """Returns the loss on the batch at `state.position`."""
 
-    def score(self, model: Any, ids: int) -> Measured:
-        """How well the model does on the first so many of the ids kept apart."""
+    def score(self, model: Any, count: int) -> ValidationScore:
+        """Scores the model on about `count` validation tokens."""
 
     def max_epochs(self, model: Any) -> float:
-        """Passes over the data after which a budget of minutes is ended: more would do harm."""
+        """Returns the number of epochs at which to end a budget of minutes: more would overfit."""
 
-    def calibrate(self, model: Any, ids: int) -> None:
-        """What is done to the best weights in the end, judged by as much as `score` reads."""
+    def calibrate(self, model: Any, count: int) -> None:
+        """Adjusts the best weights after training, on about `count` validation tokens."""
+
+
+class Window(NamedTuple):
+    """The tokens that all lanes of this process read in one step."""
+
+    inputs: Tensor  # (T, B)
+    targets: Tensor  # (T, B)
+    fresh: bool  # whether the lanes begin with an empty state
+    advance: int  # by how much the position in the data moves
+    ids: int  # tokens of the lanes of all processes
+
+
+class WindowedTask(Task, Protocol):
+    """A task of a language model whose batches are windows, nearly all of one length."""
+
+    def window(self, position: int, device: torch.device) -> Window:
+        """Returns the window at `position`, on `device`; the copy may still be under way."""
+
+    def loss_of(
+        self, model: LanguageModel, window: Window, carried: State, rng: torch.Generator
+    ) -> tuple[Tensor, State]:
+        """Returns the loss on a window and the recurrent state after it; nothing but arithmetic."""

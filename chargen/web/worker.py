@@ -92,7 +92,7 @@ def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any
     writer = chargen.TextGenerator(model, corpus.tokenizer)
     some = corpus.training[: 1 << 16]
     nats = math.log(2) * corpus.tokenizer.measure(some)[0] / len(some)  # of a bit per character
-    for step in run.begin(writer, corpus, chosen.training, settings):
+    for step in run.begin(writer, corpus, chosen.training, settings, chosen.threads):
         event = _progress(step)
         if not step.finished:
             event["loss"] = step.mean_loss / nats

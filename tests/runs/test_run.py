@@ -92,7 +92,7 @@ def test_so_is_one_of_several_generations(begin, verse, tmp_path, stopped):
     with Run(tmp_path / "parts") as run:
         saved = run.saved()
         assert saved.progress.generation == (stopped - 1) // 10
-        assert len(saved.progress.state) == (2 if stopped <= 10 else 4)  # a teacher carries its own
+        assert len(saved.progress.carried) == (2 if stopped <= 10 else 4)  # a teacher carries its own
         *_, last = run.resume(saved, verse)
     assert last.score == expected.score
     assert same(tmp_path / "whole", tmp_path / "parts")

@@ -137,13 +137,13 @@ def test_every_text_is_read_once_an_epoch_and_lengths_meet_their_like():
     texts, config = data(100), TrainConfig(steps=1, batch=8)
     task = ClassificationTask(texts, data(9), ["a", "b", "c"], config)
     for epoch in (0, 1):
-        batches = task._deal(epoch)
+        batches = task.epoch_batches(epoch)
         assert sorted(np.concatenate(batches)) == list(range(100))
     assert task.steps_per_epoch == len(batches) == 13
     lengths = np.arange(1, 401)
     long = Texts.of([np.zeros(n, np.uint8) for n in lengths], [0] * 400)
     task = ClassificationTask(long, data(9), ["a", "b"], config)
-    padded = sum(long.lengths[b].max() * len(b) for b in task._deal(0))
+    padded = sum(long.lengths[b].max() * len(b) for b in task.epoch_batches(0))
     assert padded < 1.15 * lengths.sum()
 
 
@@ -189,13 +189,13 @@ def test_balance_lets_every_class_weigh_the_same():
         logits, _ = model(*texts.batch(np.arange(10)))
         surprise = -logits.log_softmax(-1)[0]
     model.reader = None
-    now = TrainingState.begin(model, config)
+    state = TrainingState.begin(model, config)
     given = (texts, texts, ["a", "b", "c"], config)
     whole = Augmentation(cropped=0.0)
-    plain = ClassificationTask(*given, augmentation=whole).loss(model, now).loss
+    plain = ClassificationTask(*given, augmentation=whole).loss(model, state).loss
     balanced = ClassificationTask(*given, balance=True, augmentation=whole)
     assert plain.item() == pytest.approx((9 * surprise[0] + surprise[1]).item() / 10, rel=1e-5)
-    assert balanced.loss(model, now).loss.item() == pytest.approx(
+    assert balanced.loss(model, state).loss.item() == pytest.approx(
         (surprise[0] + surprise[1]).item() / 2, rel=1e-5
     )
 

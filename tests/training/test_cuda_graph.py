@@ -8,7 +8,7 @@ from chargen.data.text import Text
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training import language_modeling
 from chargen.training.config import TrainConfig
-from chargen.training.cuda_graph import WARM, GraphedStep
+from chargen.training.cuda_graph import WARM_UP_STEPS, GraphedStep
 from chargen.training.language_modeling import LanguageTask
 from chargen.training.loop import train
 from chargen.training.state import TrainingState
@@ -17,8 +17,9 @@ CONFIG = TrainConfig(steps=24, batch=4, window=16, precision="fp32")
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_forgotten(monkeypatch):
-    monkeypatch.setattr(language_modeling, "FORGET", 0.0)  # it draws in an empty state, or does not
+def no_lane_is_reset(monkeypatch):
+    """For a fresh state, a graph draws as well, plain steps do not."""
+    monkeypatch.setattr(language_modeling, "RESET_PROBABILITY", 0.0)
 
 
 @pytest.fixture(params=[None, "line"], ids=["text", "documents"])
@@ -48,10 +49,10 @@ def taken(model, corpus, stepper=None, config=CONFIG, progress=None, task=None):
     return list(train(model, task, config, progress, stepper=stepper)), progress
 
 
-def graphed(captured, late=1, warm=WARM):
+def graphed(captured, sync_every=1, warm_up=WARM_UP_STEPS):
     def stepper(model, task, precision):
-        made = GraphedStep(model, task, precision, capture=again(captured))
-        made.late, made._left = late, warm
+        made = GraphedStep(model, task, precision, again(captured), warm_up)
+        made.sync_every = sync_every
         return made
 
     return stepper
@@ -72,26 +73,26 @@ def same(one, other, tolerance=0.0):
 
 
 @pytest.mark.parametrize("teacher", [False, True])
-@pytest.mark.parametrize("late", [1, 5])
-def test_captured_steps_are_the_steps(corpus, late, teacher):
+@pytest.mark.parametrize("sync_every", [1, 5])
+def test_captured_steps_are_the_steps(corpus, sync_every, teacher):
     plain, model = model_for(corpus), model_for(corpus)
     of_plain, of_model = ({}, {}) if not teacher else (taught(plain, corpus), taught(model, corpus))
     expected, before = taken(plain, corpus, **of_plain)
     captured = []
-    steps, progress = taken(model, corpus, graphed(captured, late), **of_model)
+    steps, progress = taken(model, corpus, graphed(captured, sync_every), **of_model)
     assert len(captured) == 1
     assert same(model, plain, 1e-5)
     assert [step.number for step in steps] == [step.number for step in expected]
     assert [step.evaluated for step in steps] == [step.evaluated for step in expected]
     assert progress.position == before.position
     assert progress.ids == before.ids
-    if late == 1:
+    if sync_every == 1:
         assert [s.loss for s in steps[:-1]] == pytest.approx([s.loss for s in expected[:-1]], abs=1e-4)
 
 
 def test_randomness_runs_on_through_a_capture(corpus):
     plain, model = model_for(corpus, dropout=0.3), model_for(corpus, dropout=0.3)
-    taken(plain, corpus, graphed([], warm=10**6))  # which never comes to a capture
+    taken(plain, corpus, graphed([], warm_up=10**6))  # which never comes to a capture
     captured = []
     taken(model, corpus, graphed(captured))
     assert captured
@@ -122,7 +123,7 @@ def test_what_is_not_finite_is_found_late_and_taken_back(verse):
             bad[0] -= 1
             return loss * (float("nan") if bad[0] == 0 else 1), after
 
-    steps, progress = taken(model, corpus, graphed([], late=4), task=Spoiled(corpus, CONFIG))
+    steps, progress = taken(model, corpus, graphed([], sync_every=4), task=Spoiled(corpus, CONFIG))
     (fault,) = [step.remark for step in steps if step.remark]
     assert "the loss was nan" in fault
     assert "with half the learning rate" in fault
@@ -189,7 +190,7 @@ def test_a_captured_step_waits_for_nothing(verse):
     config = TrainConfig(steps=60, batch=8, window=16, precision="bf16")
     task, progress = LanguageTask(corpus, config), TrainingState.begin(model, config)
     stepper = GraphedStep(model, task, config.precision)
-    for _ in range(WARM + 6):  # the eighth step finds a basis, which may wait
+    for _ in range(WARM_UP_STEPS + 6):  # the eighth step finds a basis, which may wait
         stepper(progress)
         progress.step += 1
         progress.position += config.window

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from chargen import ChargenError, TextGenerator
+from chargen.cli.options import option_name
 from chargen.training.distributed import ALONE, Ranks
 
 pytestmark = pytest.mark.slow
@@ -140,11 +141,12 @@ def test_lanes_that_cannot_be_shared_are_said_once(launch):
 def test_alone_everything_is_as_it_is():
     tensor = torch.ones(3)
     ALONE.average([tensor])
-    ALONE.wait()
+    ALONE.barrier()
     assert tensor.tolist() == [1, 1, 1]
-    assert ALONE.told(1, 2.5) == (1, 2.5)
-    assert ALONE.shared(lambda: "x") == "x"
+    assert ALONE.broadcast(1, 2.5) == (1, 2.5)
+    assert ALONE.broadcast_object(lambda: "x") == "x"
     assert ALONE.lanes(5) == slice(0, 5)
     assert [Ranks(rank, 3).lanes(6) for rank in range(3)] == [slice(0, 2), slice(2, 4), slice(4, 6)]
-    with pytest.raises(ChargenError, match="--batch that is a multiple of 3, such as 6"):
+    with pytest.raises(ChargenError) as error:
         Ranks(1, 3).lanes(4)
+    assert "--batch that is a multiple of 3, such as 6" in error.value.text(option_name)

@@ -10,8 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from chargen import ChargenError, Text
+from chargen import device as devices
+from chargen.cli.options import option_name
 from chargen.data.corpus import prepare
-from chargen.device import multiplies_bf16, precision_for
+from chargen.device import autocast_for, multiplies_bf16, precision_for, trains_in_bf16
 from chargen.evaluation.language import best_logit_scale, evaluate
 from chargen.model import ClassifierConfig, DropoutMask, LanguageModel, ModelConfig
 from chargen.training import language_modeling
@@ -19,6 +21,10 @@ from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import LanguageTask, train
 from chargen.training.state import TrainingState
+
+needs_bf16 = pytest.mark.skipif(
+    not trains_in_bf16("lstm"), reason="this processor cannot train an LSTM in bf16"
+)
 
 
 @pytest.fixture
@@ -52,7 +58,10 @@ def test_the_same_seed_gives_the_same_training_and_another_seed_another(corpus, 
         assert losses(0) != losses(1)
 
 
-@pytest.mark.parametrize(("split_on", "precision"), [(None, "fp32"), ("line", "fp32"), (None, "bf16")])
+@pytest.mark.parametrize(
+    ("split_on", "precision"),
+    [(None, "fp32"), ("line", "fp32"), pytest.param(None, "bf16", marks=needs_bf16)],
+)
 def test_a_training_that_pauses_goes_on_as_if_it_never_had(verse, split_on, precision):
     corpus = prepare(Text.from_string(verse), split_on=split_on)
     config = TrainConfig(steps=30, batch=4, window=16, precision=precision)
@@ -181,7 +190,7 @@ def test_validation_that_turned_for_good_stops_the_training_and_says_so(noise):
     config = TrainConfig(steps=2000, batch=2, window=32, learning_rate=0.01)
     *_, last = train(model_for(noise), noise, config)
     assert last.number < 2000
-    assert "turned for good" in last.remark
+    assert "validation loss has risen for good" in last.remark
 
 
 @pytest.mark.parametrize(
@@ -219,7 +228,7 @@ def test_what_is_not_finite_never_reaches_the_weights(corpus, monkeypatch, what,
         assert all(weight.isfinite().all() for weight in model.parameters())
         seen.append(step)
     (fault,) = [step for step in seen if step.remark]
-    assert "at step 14, with a learning rate of 0.004: back to step 12" in fault.remark
+    assert "at step 14, with a learning rate of 0.004: rolled back to step 12" in fault.remark
     assert [step.number for step in seen] == [*range(1, 14), 12, *range(13, 25), 24]
     assert progress.breakdowns == 1
     assert step.finished
@@ -256,8 +265,10 @@ def test_the_third_fault_ends_the_training_with_advice(corpus):
     steps = train(model_for(corpus), corpus, config)
     remarks = [step.remark for step in itertools.islice(steps, 5)]  # a step, a fault, twice, a step
     assert sum("half the learning rate" in remark for remark in remarks) == 2
-    with pytest.raises(ChargenError, match=r"third time.*for example --lr 0\.004"):
+    with pytest.raises(ChargenError, match="third time") as error:
         next(steps)
+    advice = "start again with a lower --lr, for example 0.004"
+    assert error.value.text(option_name).endswith(advice)
 
 
 def test_epochs_are_passes_over_the_training_part(corpus):
@@ -290,24 +301,24 @@ def test_a_budget_of_minutes_ends_on_time_with_everything_counted(corpus):
 def test_a_second_network_learns_from_the_text_and_from_the_first(corpus):
     model = model_for(corpus, dropout=0.2)
     config = TrainConfig(steps=9, batch=4, window=16, generations=2)
-    now = TrainingState.begin(model, config)
-    steps = train(model, corpus, config, now)
+    state = TrainingState.begin(model, config)
+    steps = train(model, corpus, config, state)
     first = list(itertools.takewhile(lambda step: not step.remark, steps))
     assert [step.number for step in first] == [1, 2, 3, 4]  # what is left over, the second one has
     assert [step.progress for step in first] == pytest.approx([1 / 8, 1 / 4, 3 / 8, 1 / 2])
     fresh = LanguageModel.new(model.config, seed=1)
     assert torch.equal(model.head.weight, fresh.head.weight)
     teacher = copy.deepcopy(model)
-    teacher.load_state_dict(now.teacher)
+    teacher.load_state_dict(state.teacher)
 
     task = LanguageTask(corpus, config)
-    task.set_teacher(model, now.teacher)
-    window, rng = task.window(now.position, torch.device("cpu")), torch.Generator().manual_seed(1)
-    nats, after = task.loss_of(model, window, now.state, rng)
+    task.set_teacher(model, state.teacher)
+    window, rng = task.window(state.position, torch.device("cpu")), torch.Generator().manual_seed(1)
+    nats, after = task.loss_of(model, window, state.carried, rng)
     noise = DropoutMask(
-        torch.Generator().manual_seed(1), task._mine, 4, language_modeling.STUDENT_DROPOUT
+        torch.Generator().manual_seed(1), task.lanes, 4, language_modeling.STUDENT_DROPOUT
     )
-    own = language_modeling._forget(now.state, noise)[:2]
+    own = language_modeling.reset_lanes(state.carried, noise)[:2]
     logits = model(window.inputs, own, noise)[0].flatten(0, 1)
     expected = teacher(window.inputs, teacher.initial_state(4))[0].flatten(0, 1)
     of_text = F.cross_entropy(logits, window.targets.flatten())
@@ -320,7 +331,7 @@ def test_a_second_network_learns_from_the_text_and_from_the_first(corpus):
     assert [step.number for step in rest] == [5, 6, 7, 8, 9]
     assert last.finished
     assert last.progress == 1
-    assert last.best_step == min(now.evaluations, key=lambda evaluation: evaluation[1])[0]
+    assert last.best_step == min(state.evaluations, key=lambda evaluation: evaluation[1])[0]
 
 
 def test_a_network_with_a_teacher_gets_the_time_that_it_takes(corpus):
@@ -353,15 +364,17 @@ def test_without_validation_the_last_weights_are_kept(verse):
 def test_without_validation_a_second_network_learns_from_the_averages_of_the_first(verse):
     corpus = prepare(Text.from_string(verse), val_fraction=0.0)
     model, config = model_for(corpus), TrainConfig(steps=6, batch=4, window=16, generations=2)
-    now = TrainingState.begin(model, config)
-    steps = train(model, corpus, config, now)
+    state = TrainingState.begin(model, config)
+    steps = train(model, corpus, config, state)
     for step in steps:
-        average = now.optimizer.state[model.head.weight]["average"].clone()
+        _, average = state.averages.tensors()["head.weight"]
+        average = average.clone()
         if step.number == 3:
             break
     assert "new network" in next(steps).remark
-    assert torch.equal(now.teacher["head.weight"], average)
-    assert not now.swapped
+    assert torch.equal(state.teacher["head.weight"], average)
+    weight = state.tensors(model)["weights.head.weight"]  # the model has its weights, not the averages
+    assert weight.data_ptr() == model.head.weight.data_ptr()
     *_, last = steps
     assert (last.score, last.best_step, last.progress) == (None, 6, 1)
 
@@ -386,6 +399,7 @@ def test_a_config_that_makes_no_sense_is_an_error(budget, message):
         TrainConfig(**budget)
 
 
+@needs_bf16
 def test_bf16_learns_what_fp32_does(corpus):
     scores = []
     for precision in ("fp32", "bf16"):
@@ -397,19 +411,42 @@ def test_bf16_learns_what_fp32_does(corpus):
 
 
 def test_a_processor_that_multiplies_bf16_is_asked_to_where_it_pays(monkeypatch):
-    def chosen(has, cell="lstm", hidden_size=256, device="cpu"):
+    def chosen(has, cell="lstm", hidden_size=256, device="cpu", trains=True):
+        monkeypatch.setattr(devices, "trains_in_bf16", lambda cell: trains)
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has}, raising=False)
         multiplies_bf16.cache_clear()
         config = ModelConfig(65, cell=cell, hidden_size=hidden_size)
         return precision_for("auto", torch.device(device), config)
 
     assert chosen(True) == "bf16"
+    assert chosen(True, trains=False) == "fp32"
     assert chosen(False) == chosen(True, "gru") == chosen(True, hidden_size=64) == "fp32"
     assert chosen(True, device="cuda") == "fp16"
     multiplies_bf16.cache_clear()
     assert precision_for("auto", torch.device("cpu"), ClassifierConfig(65)) == "fp32"
     assert chosen(True, device="mps") == "fp32"
     multiplies_bf16.cache_clear()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_bf16_on_a_processor_that_cannot_is_an_error_with_the_next_step(monkeypatch, cell):
+    def fail(*_, **__):
+        raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation")
+
+    config, cpu = ModelConfig(65, cell), torch.device("cpu")
+    before = torch.random.get_rng_state()
+    trains_in_bf16.cache_clear()
+    if trains_in_bf16(cell):
+        assert isinstance(autocast_for("bf16", cpu, config), torch.autocast)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    trains_in_bf16.cache_clear()
+    monkeypatch.setattr(torch.nn.RNNBase, "__init__", fail)
+    with pytest.raises(ChargenError) as error:
+        autocast_for("bf16", cpu, config)
+    trains_in_bf16.cache_clear()
+    assert error.value.text(option_name) == (
+        f"this processor cannot train the cell '{cell}' in bf16; take --precision fp32"
+    )
 
 
 def test_half_precision_without_a_gpu_is_an_error_with_the_next_step(corpus):

@@ -5,25 +5,26 @@ import pytest
 import torch
 
 from chargen import ChargenError, Text, TextGenerator
+from chargen.cli.options import option_name
 from chargen.data.corpus import prepare
 from chargen.device import find_device
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.planner import (
-    COPIES,
-    PASSES,
-    SQUARES,
+    CLASSIFIER_EPOCHS,
+    COPIES_OF_BASES,
+    COPIES_OF_PARAMETERS,
+    choose_dropout,
+    choose_rate,
     choose_width,
-    dropout_for,
     fit_batch,
-    ids_read,
-    length_to_read,
+    fit_length,
+    measured_rate,
     plan,
-    rate_for,
-    suited_rate,
+    tokens_read,
 )
-from chargen.training.speed import flops_per_id, measured_flops
+from chargen.training.speed import flops_per_token, measure_speed
 from chargen.training.state import TrainingState
 
 MODEL = ModelConfig(vocab_size=65)
@@ -57,13 +58,17 @@ def test_a_gpu_gets_widths_that_its_fastest_kernels_know():
 
 
 def test_the_longer_a_training_the_smaller_its_learning_rate():
-    rates = [rate_for(steps) for steps in (0, 1000, 2000, 10_000, 10**9)]
+    rates = [choose_rate(steps) for steps in (0, 1000, 2000, 10_000, 10**9)]
     assert rates[0] == rates[1] > rates[2] > rates[3] > rates[4] > 0
     writer = TextGenerator.new("a bird sang. " * 400, hidden_size=8)
     few, many = (TrainConfig(steps=steps) for steps in (100, 10_000))
-    assert suited_rate(writer.model, few, 5000) > suited_rate(writer.model, many, 5000)
+
+    def rate(config, ids):
+        return measured_rate(writer.model, config, ids)[0]
+
+    assert rate(few, 5000) > rate(many, 5000)
     long = TrainConfig(minutes=600)
-    assert suited_rate(writer.model, few, 10**6) > suited_rate(writer.model, long, 10**6)
+    assert rate(few, 10**6) > rate(long, 10**6)
     for step in writer.train("a bird sang. " * 400, steps=2):
         assert step.number
     assert writer.record["training"]["learning_rate"] == rates[0]
@@ -74,11 +79,11 @@ def test_the_longer_a_training_the_smaller_its_learning_rate():
 
 def test_a_budget_of_steps_counts_ids_whatever_the_speed():
     config = TrainConfig(steps=100, batch=8, window=50)
-    assert ids_read(MODEL, config, 1.0, 1000) == ids_read(MODEL, config, 1e15, 1000) == 40_000
-    assert ids_read(MODEL, TrainConfig(epochs=2), 1.0, 1000) == 2000
-    assert ids_read(MODEL, TrainConfig(epochs=2, generations=2), 1.0, 1000) == 1000
+    assert tokens_read(MODEL, config, 1.0, 1000) == tokens_read(MODEL, config, 1e15, 1000) == 40_000
+    assert tokens_read(MODEL, TrainConfig(epochs=2), 1.0, 1000) == 2000
+    assert tokens_read(MODEL, TrainConfig(epochs=2, generations=2), 1.0, 1000) == 1000
     whole, half = TrainConfig(minutes=1), TrainConfig(minutes=1, generations=2)
-    read = [ids_read(MODEL, config, 1e9, 10**7) for config in (whole, half)]
+    read = [tokens_read(MODEL, config, 1e9, 10**7) for config in (whole, half)]
     assert read[1] == pytest.approx(3 / 7 * read[0])  # a step with a teacher takes a third longer
 
 
@@ -104,19 +109,19 @@ def test_the_shorter_a_text_and_the_smaller_a_model_the_more_often_a_text_is_rea
     assert max_epochs(large, 10**3) > max_epochs(large, 10**5) > max_epochs(large, 10**6)
     assert max_epochs(small, 10**6) > max_epochs(large, 10**6)
     minutes, passes = TrainConfig(minutes=60), max_epochs(MODEL.parameters, 50_000)
-    assert ids_read(MODEL, minutes, 1e12, 50_000) == passes * 50_000
-    assert ids_read(MODEL, minutes, 1e8, 50_000) < passes * 50_000  # as far as it gets
-    assert ids_read(MODEL, TrainConfig(epochs=900), 1e12, 50_000) == 900 * 50_000  # as was asked for
+    assert tokens_read(MODEL, minutes, 1e12, 50_000) == passes * 50_000
+    assert tokens_read(MODEL, minutes, 1e8, 50_000) < passes * 50_000  # as far as it gets
+    assert tokens_read(MODEL, TrainConfig(epochs=900), 1e12, 50_000) == 900 * 50_000  # as asked
 
 
 def test_dropout_grows_with_the_passes_over_the_text():
-    passes = [dropout_for(MODEL, read * 1e6, 1_000_000) for read in (0.1, 5, 20, 1000)]
+    passes = [choose_dropout(MODEL, read * 1e6, 1_000_000) for read in (0.1, 5, 20, 1000)]
     assert 0 == passes[0] < passes[1] < passes[2] < passes[3] == 0.4
 
 
 def test_dropout_grows_with_the_parameters_that_could_learn_a_text_by_heart():
     small = ModelConfig(vocab_size=65, hidden_size=64)
-    assert dropout_for(small, 5e6, 1_000_000) < dropout_for(MODEL, 5e6, 1_000_000)
+    assert choose_dropout(small, 5e6, 1_000_000) < choose_dropout(MODEL, 5e6, 1_000_000)
 
 
 def test_of_long_texts_so_much_is_read_that_the_budget_allows_several_passes():
@@ -124,9 +129,9 @@ def test_of_long_texts_so_much_is_read_that_the_budget_allows_several_passes():
 
     def per_pass(speed, **budget):
         config = TrainConfig(**budget or {"minutes": 5})
-        longest = length_to_read(lengths, MODEL, config, speed)
-        affordable = 0.85 * 300 * speed / flops_per_id(MODEL)
-        return longest, np.minimum(lengths, longest).sum(), affordable / PASSES
+        longest = fit_length(lengths, MODEL, config, speed)
+        affordable = 0.85 * 300 * speed / flops_per_token(MODEL)
+        return longest, np.minimum(lengths, longest).sum(), affordable / CLASSIFIER_EPOCHS
 
     for speed in (1e11, 2e11, 3e11):
         longest, total, affordable = per_pass(speed)
@@ -145,15 +150,16 @@ def test_a_short_text_gets_fewer_lanes_and_shorter_windows(ids):
 
 
 def test_the_measured_speed_is_one_that_a_machine_can_have():
-    assert 1e8 < measured_flops(torch.device("cpu"), MODEL, TrainConfig(steps=1)) < 1e14
+    assert 1e8 < measure_speed(torch.device("cpu"), MODEL, TrainConfig(steps=1)).flops < 1e14
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks what happens without a GPU")
 def test_a_gpu_that_is_not_there_is_an_error_and_auto_takes_the_cpu():
     assert find_device("auto") == torch.device("cpu")
     for name in ("cuda", "mps"):
-        with pytest.raises(ChargenError, match=r"no (CUDA|Metal) GPU .*--device cpu"):
+        with pytest.raises(ChargenError, match=r"no (CUDA|Metal) GPU") as error:
             find_device(name)
+        assert error.value.text(option_name).endswith("; take --device cpu")
 
 
 def test_the_memory_of_a_training_is_known_beforehand():
@@ -161,8 +167,8 @@ def test_the_memory_of_a_training_is_known_beforehand():
     model = LanguageModel.new(config, seed=0)
     progress = TrainingState.begin(model, TrainConfig(steps=1))
     bases = [kept["basis"] for kept in progress.optimizer.state.values() if "basis" in kept]
-    assert sum(basis.numel() for basis in bases) == config.squares
+    assert sum(basis.numel() for basis in bases) == config.basis_size
     kept = progress.tensors(model)
     numbers = sum(tensor.numel() for name, tensor in kept.items() if name != "rng")
-    most = COPIES * config.parameters + SQUARES * config.squares
+    most = COPIES_OF_PARAMETERS * config.parameters + COPIES_OF_BASES * config.basis_size
     assert numbers < most < 4 * numbers

@@ -98,7 +98,7 @@ def test_turning_in_bf16_goes_nearly_the_same_way():
     ways = []
     for in_bf16 in (False, True):
         weight = torch.nn.Parameter(torch.zeros(20, 8))
-        optimizer = Soap([{"params": [weight]}], 0.01, turned_in_bf16=in_bf16)
+        optimizer = Soap([{"params": [weight]}], 0.01, rotate_in_bf16=in_bf16)
         ways.append(moved(weight, optimizer, gradients((20, 8), 50)))
     assert not torch.equal(*ways)
     assert (ways[1] - ways[0]).norm() < 0.05 * ways[0].norm()
