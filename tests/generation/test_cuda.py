@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from chargen import Sampler, TextGenerator
-from chargen.generation.cuda import draw_on_gpu
+from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Decoder
-from chargen.generation.draw import draw_on
+from chargen.generation.draw import sample_tokens
 from chargen.model import CELLS, LanguageModel, ModelConfig
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -18,7 +18,7 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 def place(cell="lstm", layers=2):
     model = LanguageModel.new(ModelConfig(13, cell, layers, 24, 8), seed=2)
     decoder = Decoder(model)
-    state = decoder.start()
+    state = decoder.initial_state()
     return model, decoder, state, decoder.read([1, 4, 2], state)
 
 
@@ -32,8 +32,8 @@ def drawn(draws, steps=150):
 def test_the_same_seed_draws_the_same(cell, streams, temperature):
     model, decoder, state, logits = place(cell)
     sampler = Sampler(temperature)
-    expected = drawn(draw_on(decoder, state, logits, sampler, 5, streams))
-    found = draw_on_gpu(model, state, logits, sampler, 5, streams, capture=lambda step: step)
+    expected = drawn(sample_tokens(decoder, state, logits, sampler, 5, streams))
+    found = sample_tokens_cuda(model, state, logits, sampler, 5, streams, capture=lambda step: step)
     assert np.array_equal(drawn(found), expected)
 
 
@@ -44,9 +44,9 @@ def test_a_mark_goes_on_there_unless_it_cannot(verse, monkeypatch):
 
     def draw(model, *arguments):
         asked.append(model)
-        return draw_on_gpu(model, *arguments, capture=lambda step: step)
+        return sample_tokens_cuda(model, *arguments, capture=lambda step: step)
 
-    monkeypatch.setattr("chargen.generation.prefix.draw_on_gpu", draw)
+    monkeypatch.setattr("chargen.generation.prefix.sample_tokens_cuda", draw)
     there = mark.on_gpu(writer.model)
     assert there.generate(length=100, seed=1) == mark.generate(length=100, seed=1)
     assert there.read(" sang").generate(length=9, seed=1) == mark.read(" sang").generate(
@@ -66,6 +66,6 @@ def test_a_mark_goes_on_there_unless_it_cannot(verse, monkeypatch):
 def test_a_captured_step_draws_the_same(streams):
     model, decoder, state, logits = place()
     sampler = Sampler(0.8)
-    expected = drawn(draw_on(decoder, state, logits, sampler, 5, streams), 300)
-    found = drawn(draw_on_gpu(model.cuda(), state, logits, sampler, 5, streams), 300)
+    expected = drawn(sample_tokens(decoder, state, logits, sampler, 5, streams), 300)
+    found = drawn(sample_tokens_cuda(model.cuda(), state, logits, sampler, 5, streams), 300)
     assert np.mean(found[:20] == expected[:20]) > 0.9  # rounding may decide, then all is another text
