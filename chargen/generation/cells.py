@@ -63,7 +63,7 @@ class Float32Matrix:
 
 
 class Int8Matrix:
-    """The same matrix, quantised to eight bits: out = scale_row * scale_vector * (W @ v) + b.
+    """A matrix as `Float32Matrix`, quantised to eight bits: scale_row * scale_vector * (W @ v) + b.
 
     Each row of weights has one scale; each vector gets one at each step, per stream. The sums of the
     integer product are exact, so they do not depend on how many streams are computed together. The

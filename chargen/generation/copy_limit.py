@@ -23,7 +23,7 @@ class CorpusIndex(Protocol):
 
 
 class CopyState(NamedTuple):
-    """What a copy limit knows of the text so far."""
+    """The end of a text, as a copy limit sees it."""
 
     copied: bytes = b""  # the longest end of the text that the corpus contains, as a pattern
     in_word: bool = False  # whether the last character is a letter

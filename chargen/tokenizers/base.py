@@ -125,7 +125,7 @@ class Tokenizer(ABC):
 
     @cached_property
     def utf8_transitions(self) -> utf8.Transitions | None:
-        """What keeps drawn tokens valid UTF-8, (8, V), or None if each is whole characters."""
+        """The table of `utf8.transitions`, (8, V), or None if every token is whole characters."""
         transitions = utf8.transitions(self.pieces)
         return None if (transitions[0] == 0).all() else transitions
 

@@ -65,7 +65,8 @@ class CharTokenizer(Tokenizer):
             ids = self.look_up(text)
         if len(ids) and ids.max() == UNKNOWN:
             position = int(np.argmax(ids == UNKNOWN))
-            raise _unknown_character(text, position, "its vocabulary is that of its corpus")
+            hint = "a vocabulary of characters holds only those of its corpus"
+            raise _unknown_character(text, position, hint)
         return ids.astype(self.dtype, copy=False)
 
     def look_up(self, text: str) -> npt.NDArray[np.uint16]:

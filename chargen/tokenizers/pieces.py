@@ -24,11 +24,9 @@ class PieceTokenizer(Tokenizer):
 
     After a corpus about the sea, "the sea" may be ["the", " sea"], and "né" ["n", C3, A9].
 
-    SentencePiece is lossless only with the right options: identity normalisation, no dummy prefix, no
-    removed whitespace, byte fallback.
-    subtle: it writes a space as U+2581, so a true U+2581 is escaped before it encodes.
-    subtle: it drops overlong lines when it learns, so long ones are cut.
-    subtle: its token 0 is "unknown", which byte fallback never uses; our tokens are its own less one.
+    SentencePiece is lossless only with the right options (identity normalisation, no dummy prefix, no
+    removed whitespace, byte fallback) and two precautions. It writes a space as U+2581, so a true
+    U+2581 is escaped. It drops overlong lines when it learns, so they are cut.
 
     Kudo and Richardson 2018, "SentencePiece", https://arxiv.org/abs/1808.06226.
 
@@ -111,6 +109,7 @@ class PieceTokenizer(Tokenizer):
         encode_unicode(text, "utf-8")
         lines = list(_lines(_escape(text)))
         ids = [token for line in self._processor.encode(lines) for token in line]
+        # subtle: SentencePiece's 0 is "unknown", which byte fallback never uses. Ours begin at its 1.
         return (np.array(ids, np.int64) - 1).astype(self.dtype)
 
     def detokenizer(self) -> IncrementalDetokenizer:
