@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from benchmarks import report
 from chargen import Sampler, Text
 from chargen.data.corpus import prepare
-from chargen.generation.cuda import draw_on_gpu
+from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Decoder
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.config import TrainConfig
@@ -104,9 +104,9 @@ def our_writing(config: ModelConfig, streams: int) -> float:
     """Characters per second of `chargen sample --device cuda`."""
     model = LanguageModel.new(config, seed=0)
     decoder = Decoder(model)
-    state = decoder.start()
+    state = decoder.initial_state()
     logits = decoder.read([0], state)
-    draws = draw_on_gpu(model.cuda(), state, logits, Sampler(0.8), 0, streams)
+    draws = sample_tokens_cuda(model.cuda(), state, logits, Sampler(0.8), 0, streams)
     steps = 640
     return streams * steps / per_call(lambda: list(itertools.islice(draws, steps)), 3)
 

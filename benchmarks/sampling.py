@@ -25,7 +25,7 @@ from benchmarks import report, seconds
 from chargen import Sampler, Text, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.generation.decoder import Decoder
-from chargen.generation.draw import draw
+from chargen.generation.draw import sample_tokens
 from chargen.model import LanguageModel, ModelConfig
 
 VOCABULARY = 65
@@ -36,10 +36,13 @@ READ = 20_000  # tokens that int8 is judged by
 
 
 def ours(model: LanguageModel, weights: str = "fp32", streams: int = 1) -> float:
-    """Characters per second of `decoding.draw`."""
-    ids = draw(Decoder(model, weights), [0], Sampler(0.8), seed=0, streams=streams)
+    """Returns the characters per second of `draw.sample_tokens`."""
+    decoder = Decoder(model, weights)
+    state = decoder.initial_state()
+    logits = decoder.read([0], state)
+    tokens = sample_tokens(decoder, state, logits, Sampler(0.8), seed=0, streams=streams)
     steps = STEPS if streams == 1 else 64
-    return streams * steps / seconds(lambda: list(itertools.islice(ids, steps)))
+    return streams * steps / seconds(lambda: list(itertools.islice(tokens, steps)))
 
 
 def lost(folder: str, corpus: str) -> dict[str, object]:
@@ -49,7 +52,7 @@ def lost(folder: str, corpus: str) -> dict[str, object]:
     nats = {}
     for weights in ("fp32", "int8"):
         decoder = Decoder(writer.model, weights)
-        state = decoder.start()
+        state = decoder.initial_state()
         logits = torch.tensor(np.array([decoder.step(int(token), state) for token in ids[:-1]]))
         targets = torch.tensor(ids[1:].astype(np.int64))
         nats[weights] = torch.nn.functional.cross_entropy(logits.double(), targets).item()

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from chargen.data.labelled import Labelled as Labelled
     from chargen.data.text import Text as Text
     from chargen.errors import ChargenError as ChargenError
-    from chargen.generation.constraints import Clamp as Clamp
+    from chargen.generation.decoder import Clamp as Clamp
+    from chargen.generation.prefix import Prefix as Prefix
     from chargen.generation.sampler import Sampler as Sampler
     from chargen.generator import TextGenerator as TextGenerator
     from chargen.inspection.copies import Copies as Copies
@@ -23,6 +24,7 @@ _HOMES = {
     "Clamp": "chargen.generation.decoder",
     "Copies": "chargen.inspection.copies",
     "Labelled": "chargen.data.labelled",
+    "Prefix": "chargen.generation.prefix",
     "Run": "chargen.runs.run",
     "Sampler": "chargen.generation.sampler",
     "Text": "chargen.data.text",
@@ -35,6 +37,7 @@ __all__ = [
     "Clamp",
     "Copies",
     "Labelled",
+    "Prefix",
     "Run",
     "Sampler",
     "Text",

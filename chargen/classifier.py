@@ -256,7 +256,7 @@ class TextClassifier:
             likeliest = self.model.classify(outputs, lengths)[0].max()
             (gradient,) = torch.autograd.grad(likeliest, embedded)
             weights = (gradient * embedded).sum(-1)[:, 0]
-        told, stream, held = [], self.tokenizer.stream(), 0.0
+        told, stream, held = [], self.tokenizer.detokenizer(), 0.0
         for token, weight in zip(ids[1:].tolist(), weights[1:].tolist(), strict=True):
             held += weight  # of the bytes of a character, on the last of them
             if piece := stream.push(token):

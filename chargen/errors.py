@@ -10,6 +10,7 @@ from pathlib import Path
 # Steps that Python takes by calling something; every other name is that of a parameter.
 _IN_PYTHON = {
     "corpus": "Copies.of",
+    "max_copy": "Copies.limit",
     "out": "folder",
     "resume": "Run.resume",
     "skip_unknown": "tokenizer.adapt(text, skip=True)",

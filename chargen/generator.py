@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from itertools import chain
@@ -19,6 +20,7 @@ from chargen.device import find_device
 from chargen.evaluation.language import Score, evaluate
 from chargen.generation.decoder import Decoder
 from chargen.generation.prefix import Prefix
+from chargen.generation.sampler import Sampler
 from chargen.inspection import components, states
 from chargen.inspection import gradients as reach
 from chargen.inspection.surprise import Surprise, surprise
@@ -162,36 +164,110 @@ class TextGenerator:
                 self.record["scores"] = _scores(step)
             yield step
 
-    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
-        """The prompt, then new text, piece by piece; `Mark.stream` has the options.
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Iterator[str]:
+        """Yields the prompt, then new text, piece by piece.
 
-        Raises ChargenError for a prompt with a character that has no relative in the vocabulary; warns
-        where a relative stands in.
+        Warns if a character of the prompt is replaced by a substitute, such as é by e.
+
+        Args:
+            prompt: what the text begins with.
+            length: characters of new text, at most; a document may end before.
+            temperature: 0 or more; 0 takes the likeliest token, below 1 is safer, above 1 wilder.
+            top_k: 1 or more; draws among the k likeliest tokens only.
+            top_p: above 0, at most 1; among the fewest tokens whose probabilities add up to p.
+            min_p: from 0 to 1; among the tokens at least p times as likely as the likeliest.
+            seed: 0 or more; the same seed gives the same text. None gives another one each time.
+            stop: texts before which the new text ends.
+
+        Raises:
+            ChargenError: for a value out of range, and for a character of the prompt that the
+                vocabulary lacks and has no substitute for.
         """
-        mark = self._read(prompt)
-        return chain([mark.text], mark.stream(**options))
+        prefix = self._read(prompt)
+        sampler = Sampler(temperature, top_k, top_p, min_p)
+        new = (pieces[0] for pieces in prefix.streams(1, length, sampler, seed, stop))
+        return chain([prefix.text], new)
 
-    def generate(self, prompt: str = "", **options: Any) -> str:
-        """The whole of `stream`, which takes the same options."""
-        return "".join(self.stream(prompt, **options))
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> str:
+        """Returns the prompt and new text; the arguments are those of `stream`."""
+        prefix = self._read(prompt)
+        sampler = Sampler(temperature, top_k, top_p, min_p)
+        new = (pieces[0] for pieces in prefix.streams(1, length, sampler, seed, stop))
+        return prefix.text + "".join(new)
 
-    def generate_many(self, prompt: str = "", *, num: int, **options: Any) -> list[str]:
-        """Several texts written side by side; the first is that of `generate` with the same seed."""
-        mark = self._read(prompt)
-        return [mark.text + new for new in mark.generate_many(num=num, **options)]
+    def generate_many(
+        self,
+        prompt: str = "",
+        *,
+        num: int,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[str]:
+        """Returns `num` texts, drawn together; the other arguments are those of `stream`.
+
+        The first text is the one that `generate` gives with the same seed.
+        """
+        prefix = self._read(prompt)
+        texts = prefix.generate_many(
+            num=num,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            seed=seed,
+            stop=stop,
+        )
+        return [prefix.text + new for new in texts]
 
     def read(self, text: str, weights: str = "fp32", device: str = "cpu") -> Prefix:
-        """The place after a text, from which any number of texts can go on; see `Mark`.
+        """Reads a text, and returns the prefix that can be continued in any number of ways.
 
-        Weights of "int8" are read four times as fast, which pays from hidden 256 on and for many texts
-        at once, and are a little less exact: what is written differs from that of "fp32". On "cuda",
-        the model goes on there, which pays for many texts.
-        Raises ChargenError for a character that has no relative in the vocabulary; warns where a
-        relative stands in.
+        Warns if a character is replaced by a substitute.
+
+        Args:
+            text: the prefix; it may be empty.
+            weights: "fp32" or "int8". The latter takes a quarter of the memory traffic, which pays
+                from hidden size 256 on and for many texts at once. It is a little less exact, so the
+                same seed gives another text.
+            device: "cpu" or "cuda", which pays for many texts at once.
+
+        Raises:
+            ChargenError: for unknown weights, for a device that is not there, and for a character that
+                the vocabulary lacks and has no substitute for.
         """
-        mark = self._read(text, weights)
-        place = find_device(device)
-        return mark if place.type == "cpu" else mark.on_gpu(deepcopy(self.model).to(place).eval())
+        prefix = self._read(text, weights)
+        target = find_device(device)
+        if target.type == "cpu":
+            return prefix
+        return prefix.on_gpu(deepcopy(self.model).to(target).eval())
 
     def score(self, text: str | Text, window: int | None = None) -> Score:
         """How well the model predicts a text; see `evaluation.evaluate`."""
@@ -242,11 +318,22 @@ class TextGenerator:
         return Prefix.from_text(text, self.tokenizer, self._decoders[weights])
 
     def _adapt(self, text: str) -> str:
-        """A text in characters that the model knows; warns whoever called the public method."""
+        """Returns a text in characters that the vocabulary has; warns of each substitution."""
         text, notes = self.tokenizer.adapt(text.replace("\r\n", "\n").replace("\r", "\n"))
         for note in notes:
-            warnings.warn(note, stacklevel=4)
+            warnings.warn(note, stacklevel=_caller_level())
         return text
+
+
+def _caller_level() -> int:
+    """Returns the `stacklevel` at which a warning names the line that called this package.
+
+    Python 3.12 has `skip_file_prefixes` for this.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _scores(step: Step) -> dict[str, Any]:

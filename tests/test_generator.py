@@ -1,8 +1,12 @@
 """The generator as a user holds it."""
 
+import inspect
+import typing
+
 import pytest
 
-from chargen import ChargenError, TextGenerator
+import chargen
+from chargen import ChargenError, Prefix, Sampler, TextGenerator
 
 
 def test_it_writes_like_its_corpus(poet, verse):
@@ -43,6 +47,53 @@ def test_an_unknown_character_in_a_prompt_never_silently_changes(poet):
         assert poet.generate("à", length=5, seed=0).startswith("a")
     with pytest.raises(ChargenError, match="'日'"):
         poet.generate("日")
+
+
+def test_a_warning_names_the_line_that_called_whichever_public_method(poet):
+    calls = [
+        lambda: poet.generate("é", length=1),
+        lambda: poet.stream("é", length=1),
+        lambda: list(poet.stream("é", length=1)),
+        lambda: poet.generate_many("é", num=2, length=1),
+        lambda: poet.read("é"),
+        lambda: poet.surprise("é sea"),
+        lambda: poet.states("é sea"),
+        lambda: poet.pieces("é sea"),
+        lambda: poet.components("é sea\n" * 20),
+        lambda: poet.reach("the sea sings né\n" * 20, farthest=4),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match="taken as 'e'") as warnings:
+            call()
+        (warning,) = warnings
+        assert (warning.filename, warning.lineno) == (__file__, call.__code__.co_firstlineno)
+
+
+WRITING = ["stream", "generate", "generate_many"]
+
+
+@pytest.mark.parametrize("method", WRITING)
+@pytest.mark.parametrize("holder", [TextGenerator, Prefix])
+def test_the_keywords_of_writing_are_explicit_and_the_same_everywhere(holder, method):
+    keywords = {
+        name: parameter.default
+        for name, parameter in inspect.signature(getattr(holder, method)).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "num"
+    }
+    assert keywords == {
+        "length": 500,
+        "temperature": Sampler().temperature,
+        "top_k": None,
+        "top_p": None,
+        "min_p": None,
+        "seed": None,
+        "stop": (),
+    }
+
+
+def test_what_read_returns_can_be_annotated(poet):
+    assert typing.get_type_hints(poet.read)["return"] is chargen.Prefix
+    assert isinstance(poet.read("a"), chargen.Prefix)
 
 
 def test_newlines_of_a_prompt_follow_the_rule_of_the_corpus(poet):

@@ -19,7 +19,7 @@ from chargen.cli.options import Number, Source, model_option
 from chargen.cli.terminal import read_text, say, shown
 
 if TYPE_CHECKING:
-    from chargen.generation.constraints import Clamp
+    from chargen.generation.decoder import Clamp
     from chargen.generation.prefix import Prefix
 
 
@@ -29,7 +29,7 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
     name = "clamp"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        from chargen.generation.constraints import Clamp
+        from chargen.generation.decoder import Clamp
 
         if isinstance(value, Clamp):
             return value

@@ -99,4 +99,4 @@ def encode_truncated(text: str, tokenizer: Tokenizer, longest: int) -> Ids:
         ids = tokenizer.encode(text)
     except ChargenError:
         ids = tokenizer.encode(tokenizer.adapt(text, skip=True)[0])
-    return np.concatenate([np.array(tokenizer.start(), tokenizer.dtype), ids])[:longest]
+    return np.concatenate([np.array(tokenizer.start_tokens(), tokenizer.dtype), ids])[:longest]

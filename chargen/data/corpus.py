@@ -62,7 +62,7 @@ def split(
     """Keeps the last part for validation, at the end of a document where there are documents."""
     if not 0 <= val_fraction < 1:
         raise ChargenError(f"--val-fraction must be at least 0 and below 1, got {val_fraction}")
-    cut = tokenizer.cut(ids, 1 - val_fraction)  # the same text, whatever the tokenizer
+    cut = tokenizer.split_point(ids, 1 - val_fraction)  # the same text, whatever the tokenizer
     if tokenizer.end_id is not None and cut < len(ids):
         ends = np.flatnonzero(ids[:cut] == tokenizer.end_id)
         cut = int(ends[-1]) + 1 if len(ends) else 0

@@ -1,17 +1,16 @@
-"""One step of each cell, in NumPy: weights laid out once, and nothing made anew while stepping.
+"""One step of each recurrent cell, in NumPy.
 
-- The product of the first layer with its input is a table with one row per id.
-- sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: with halved weights, one tanh serves all gates.
-- A bias is a column of its matrix, and a vector ends with a one.
-- Every operation writes into memory that a `Running` owns, and the output of a layer lies where the
-  next one reads it.
+At these sizes a NumPy call takes as long as its arithmetic, so the number of calls is what counts. A
+step therefore differs from the textbook equations, which stand at each cell, in four ways:
 
-At this size a NumPy call takes as long as its arithmetic, so their number is what counts, and all that
-can be looked up before the first step is bound there, in closures. Vectors stand in columns, (H,) for
-one stream and (H, B) for several.
+- The product of the first layer's input weights and each embedding is computed once: a row per token.
+- The other products of a layer are one: [W_hh | W_ih | b] times [h, x, 1].
+- σ(a) = tanh(a / 2) / 2 + 1 / 2. With the weights of the gates halved, one tanh serves all gates.
+- Every result is written into memory that exists already, and a layer's output lies where the next
+  layer reads its input. Closures bind all of it before the first step.
 
-A cell's matrices are `Single`, in the precision they were learned in, or `Int8`, a quarter of that to
-be read from memory.
+Vectors are columns: (H,) for one stream, (H, B) for several. The matrices are `Float32Matrix`, as the
+model was trained, or `Int8Matrix`, which takes a quarter of the memory traffic.
 """
 
 from __future__ import annotations
@@ -27,116 +26,156 @@ import torch
 
 Array = npt.NDArray[np.float32]
 Call = Callable[[], Any]
-_HUGE = 1 << 22  # bytes; from there on NumPy asks the system for huge pages
-LEVELS = 127  # of an int8, on each side of zero
+INT8_MAX = 127
+_HUGE_PAGE_BYTES = 1 << 22  # size from which NumPy asks the system for huge pages
 
 
-class Running(NamedTuple):
-    """A layer at work on one stream or several."""
+class LayerState(NamedTuple):
+    """The state of one layer, for one stream or several, with the functions that change it in place.
 
-    advance: Callable[[Any], Any]  # reads `read`, or in the first layer the ids, and moves h on
-    hold: Callable[[int, float], None]  # puts a component of the state at a value, after that
+    `advance(tokens)` computes the next h. It reads `inputs`, or in the first layer the tokens.
+    `clamp(component, value)`, called after it, sets a component of c, or of h where there is no c.
+    """
+
+    advance: Callable[[Any], Any]
+    clamp: Callable[[int, float], None]
     h: Array  # (H,) or (H, B)
-    read: Array  # what the layer reads of the one below, (H,) or (H, B)
-    carried: list[Array]  # all that the next step depends on
+    inputs: Array  # (H,) or (H, B), written by the layer below
+    carried: list[Array]  # h, and c of an LSTM: all that the next step depends on
 
 
 # The matrices -------------------------------------------------------------------------------------
 
 
-class Single:
-    """A matrix [for h | for what is read | bias], or some of the three, in single precision."""
+class Float32Matrix:
+    """The matrix [W_hh | W_ih | b], any part of which may be missing, in single precision."""
 
-    def __init__(self, for_h: Array | None, for_read: Array | None, bias: Array | None) -> None:
+    def __init__(self, w_hh: Array | None, w_ih: Array | None, bias: Array | None) -> None:
         column = None if bias is None else bias[:, None]
-        parts = [part for part in (for_h, for_read, column) if part is not None]
-        # In columns: OpenBLAS multiplies them a tenth faster than rows.
-        both = np.hstack(parts)
-        self._weights = _roomy(both.shape[::-1], np.float32).T
-        self._weights[...] = both
+        weights = np.hstack([part for part in (w_hh, w_ih, column) if part is not None])
+        # Column by column: OpenBLAS multiplies that order a tenth faster than row by row.
+        self._weights = _huge_page_array(weights.shape[::-1], np.float32).T
+        self._weights[...] = weights
 
     def bind(self, vector: Array, out: Array) -> Call:
-        """What writes the product with a vector into `out`."""
+        """Returns a function that writes the product with `vector` into `out`."""
         return partial(self._weights.dot, vector, out)
 
 
-class Int8:
-    """The same with whole numbers of eight bits: row by row for the weights, and for vectors anew at
-    each step. The sums in between are exact, in every company; the bias stays as it is.
+class Int8Matrix:
+    """A matrix as `Float32Matrix`, quantised to eight bits: scale_row * scale_vector * (W @ v) + b.
+
+    Each row of weights has one scale; each vector gets one at each step, per stream. The sums of the
+    integer product are exact, so they do not depend on how many streams are computed together. The
+    bias keeps its precision.
     """
 
-    def __init__(self, for_h: Array | None, for_read: Array | None, bias: Array | None) -> None:
-        weights = np.hstack([part for part in (for_h, for_read) if part is not None])
-        scales = np.maximum(np.abs(weights).max(1), np.finfo(np.float32).tiny) / LEVELS
-        whole = _roomy(weights.shape, np.int8)
-        whole[...] = np.rint(weights / scales[:, None])
-        self._weights, self._scales, self._bias = torch.from_numpy(whole), scales, bias
+    def __init__(self, w_hh: Array | None, w_ih: Array | None, bias: Array | None) -> None:
+        weights = np.hstack([part for part in (w_hh, w_ih) if part is not None])
+        scales = np.maximum(np.abs(weights).max(1), np.finfo(np.float32).tiny) / INT8_MAX
+        quantised = _huge_page_array(weights.shape, np.int8)
+        quantised[...] = np.rint(weights / scales[:, None])
+        self._weights, self._scales, self._bias = torch.from_numpy(quantised), scales, bias
 
     def bind(self, vector: Array, out: Array) -> Call:
-        """What writes the product with a vector into `out`."""
+        """Returns a function that writes the product with `vector` into `out`."""
         weights, vector = self._weights, vector[: self._weights.shape[1]]
         scaled = np.zeros_like(vector)
-        whole = torch.zeros(len(vector), vector[0].size, dtype=torch.int8)
+        quantised = torch.zeros(len(vector), vector[0].size, dtype=torch.int8)
         sums = torch.zeros(len(out), vector[0].size, dtype=torch.int32)
-        whole_view = whole.numpy().reshape(vector.shape)
+        quantised_view = quantised.numpy().reshape(vector.shape)
         sums_view = sums.numpy().reshape(out.shape)
-        back = _spread(self._scales / np.float32(LEVELS), out)
-        bias = None if self._bias is None else _spread(self._bias, out)
-        up, largest = of_streams(vector), of_streams(out)
-        vectors, scaleds, outs = folded(vector), folded(scaled), folded(out)
+        row_scales = _broadcast_copy(self._scales / np.float32(INT8_MAX), out)
+        bias = None if self._bias is None else _broadcast_copy(self._bias, out)
+        up, largest = per_stream_buffer(vector), per_stream_buffer(out)
+        vector_rows, scaled_rows, out_rows = group_rows(vector), group_rows(scaled), group_rows(out)
         absolute, multiply, rint, copyto, add = np.abs, np.multiply, np.rint, np.copyto, np.add
         product = torch._int_mm
 
-        def one() -> None:
+        def measure_one() -> None:
             absolute(vector, scaled)
-            top = scaled.item(scaled.argmax()) or 1.0  # four times as quick as `max`
+            top = scaled.item(scaled.argmax()) or 1.0  # four times as fast as `max`
             largest.fill(top)
-            up.fill(LEVELS / top)
+            up.fill(INT8_MAX / top)
 
-        def several() -> None:
+        def measure_several() -> None:
             absolute(vector, scaled)
-            top = by_stream(np.maximum, scaleds)
+            top = reduce_rows(np.maximum, scaled_rows)
             top[top == 0] = 1
             largest[...] = top
-            up[...] = LEVELS / top
+            up[...] = INT8_MAX / top
 
-        find = one if vector.ndim == 1 else several
+        measure = measure_one if vector.ndim == 1 else measure_several
 
         def run() -> None:
-            find()
-            multiply(vectors, up, scaleds)
+            # 1. Quantise the vector.
+            measure()
+            multiply(vector_rows, up, scaled_rows)
             rint(scaled, scaled)
-            copyto(whole_view, scaled, "unsafe")
-            product(weights, whole, out=sums)
+            copyto(quantised_view, scaled, "unsafe")
+            # 2. Multiply.
+            product(weights, quantised, out=sums)
+            # 3. Scale back.
             copyto(out, sums_view, "unsafe")
-            multiply(out, back, out)
-            multiply(outs, largest, outs)
+            multiply(out, row_scales, out)
+            multiply(out_rows, largest, out_rows)
             if bias is not None:
                 add(out, bias, out)
 
         return run
 
 
-def _roomy(shape: tuple[int, ...], kind: type) -> Any:
-    """An array in huge pages, where the system has them: they are read a tenth faster."""
+def _huge_page_array(shape: tuple[int, ...], kind: type) -> Any:
+    """Returns an empty array in huge pages, if the system has them: they are read a tenth faster."""
     size = math.prod(shape) * np.dtype(kind).itemsize
-    room = np.empty(max(size, _HUGE) + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start : start + size].view(kind).reshape(shape)
+    memory = np.empty(max(size, _HUGE_PAGE_BYTES) + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(kind).reshape(shape)
 
 
-PRECISIONS: dict[str, type[Single] | type[Int8]] = {"fp32": Single, "int8": Int8}
-Matrix = Single | Int8
+Matrix = Float32Matrix | Int8Matrix
+PRECISIONS: dict[str, type[Matrix]] = {"fp32": Float32Matrix, "int8": Int8Matrix}
+
+
+class _InputTable:
+    """The input product of the first layer, computed once for all tokens: a row per token.
+
+    Args:
+        table: (V, rows).
+    """
+
+    def __init__(self, table: Array) -> None:
+        self._rows = list(table)
+
+    @cached_property
+    def _columns(self) -> Array:
+        return np.stack(self._rows, 1)  # (rows, V), of which columns are taken five times as fast
+
+    def bind(self, out: Array) -> Callable[[Any], Any]:
+        """Returns a function that adds the rows of tokens to `out`, (rows,) or (rows, B)."""
+        rows, add, select = self._rows, np.add, torch.index_select
+        if out.ndim == 1:
+            return lambda token: add(out, rows[token], out)
+        columns, selected = torch.from_numpy(self._columns), np.zeros_like(out)
+        selected_tensor = torch.from_numpy(selected)
+
+        def add_rows(tokens: Any) -> None:
+            select(columns, 1, torch.from_numpy(tokens), out=selected_tensor)
+            add(out, selected, out)
+
+        return add_rows
 
 
 # The cells ----------------------------------------------------------------------------------------
 
 
 class Cell:
-    """One layer's weights in the order of the step.
+    """The weights of one layer, laid out for its step.
 
-    The arrays are those of PyTorch: w_ih, w_hh, b_ih, b_hh. With an embedding, the layer is the first
-    one, and looks up what it would read.
+    Args:
+        arrays: PyTorch's w_ih (G * H, I), w_hh (G * H, H), b_ih and b_hh (G * H,), for G gates.
+        embedding: (V, I), of the first layer only, which looks its input up.
+        matrix: the precision of the weights, one of `PRECISIONS`.
     """
 
     hidden: int
@@ -144,185 +183,184 @@ class Cell:
     def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
         raise NotImplementedError
 
-    def run(self, batch: int) -> Running:
-        """The layer in its empty state, for so many streams."""
+    def initial_state(self, batch: int) -> LayerState:
+        """Returns the empty state, for `batch` streams."""
         raise NotImplementedError
 
 
-class _Table:
-    """What the first layer reads, multiplied once for all: a row (rows,) for each id."""
-
-    def __init__(self, table: Array) -> None:
-        self._rows = list(table)
-
-    @cached_property
-    def _columns(self) -> Array:
-        return np.stack(self._rows, 1)  # (rows, V), from which NumPy takes columns five times as fast
-
-    def bind(self, out: Array) -> Callable[[Any], Any]:
-        """What adds the rows of ids to `out`."""
-        rows, add, select = self._rows, np.add, torch.index_select
-        if out.ndim == 1:
-            return lambda token: add(out, rows[token], out)
-        columns, taken = torch.from_numpy(self._columns), np.zeros_like(out)
-        into = torch.from_numpy(taken)
-
-        def give(ids: Any) -> None:
-            select(columns, 1, torch.from_numpy(ids), out=into)
-            add(out, taken, out)
-
-        return give
-
-
 class Lstm(Cell):
-    """Hochreiter and Schmidhuber 1997, with the gates of Gers et al. 2000."""
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers et al. 2000).
+
+    i  = σ(W_i x + U_i h + b_i)        input gate
+    f  = σ(W_f x + U_f h + b_f)        forget gate
+    o  = σ(W_o x + U_o h + b_o)        output gate
+    g  = tanh(W_g x + U_g h + b_g)     candidate
+    c' = f ⊙ c + i ⊙ g
+    h' = o ⊙ tanh(c')
+    """
 
     def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
         self.hidden = arrays[1].shape[1]
-        i, f, g, o = np.arange(4 * self.hidden).reshape(4, self.hidden)
-        order = np.concatenate([i, f, o, g])  # sigmoid gates first, and g where c stands beside it
+        i, f, g, o = np.arange(4 * self.hidden).reshape(4, self.hidden)  # PyTorch's order
+        order = np.concatenate([i, f, o, g])  # the sigmoids side by side, and g beside c
         scale = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), self.hidden)
         w_ih, w_hh, b_ih, b_hh = ((array[order].T * scale).T for array in arrays)
-        self._table, self._matrix = _laid_out(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
+        self._table, self._matrix = _table_and_matrix(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
 
-    def run(self, batch: int) -> Running:
-        """The layer in its empty state, for so many streams."""
+    def initial_state(self, batch: int) -> LayerState:
+        """Returns the empty state, for `batch` streams."""
         size = self.hidden
-        h, read, vector = _vector(size, self._table, batch)
+        h, inputs, vector = _matrix_input(size, self._table, batch)
         rows = zeros(5 * size, batch)  # i, f, o, g, c
         gates, i_f_o, i_f = rows[: 4 * size], rows[: 3 * size], rows[: 2 * size]
         o, g_c, c = rows[2 * size : 3 * size], rows[3 * size :], rows[4 * size :]
         half = np.array(0.5, np.float32)  # twice as fast as a Python number or an array (1,)
-        work = np.zeros_like(i_f)
-        work_i, work_f = work[:size], work[size:]
+        products = np.zeros_like(i_f)
+        i_g, f_c = products[:size], products[size:]
         product = self._matrix.bind(vector, gates)
-        give = self._table.bind(gates) if self._table else None
+        add_rows = self._table.bind(gates) if self._table else None
         tanh, multiply, add = np.tanh, np.multiply, np.add
 
-        def advance(ids: Any) -> None:
+        def advance(tokens: Any) -> None:
             product()
-            if give:
-                give(ids)
+            if add_rows:
+                add_rows(tokens)
             tanh(gates, gates)
-            multiply(i_f_o, half, i_f_o)
+            multiply(i_f_o, half, i_f_o)  # with the next line, σ from tanh
             add(i_f_o, half, i_f_o)
-            multiply(i_f, g_c, work)
-            add(work_i, work_f, c)
+            multiply(i_f, g_c, products)  # i ⊙ g and f ⊙ c at once
+            add(i_g, f_c, c)
             tanh(c, h)
             multiply(h, o, h)
 
-        def hold(component: int, value: float) -> None:
+        def clamp(component: int, value: float) -> None:
             c[component] = value
             h[component] = o[component] * math.tanh(value)
 
-        return Running(advance, hold, h, read, [h, c])
+        return LayerState(advance, clamp, h, inputs, [h, c])
 
 
 class Gru(Cell):
-    """Cho et al. 2014, as cuDNN computes it."""
+    """Gated recurrent unit (Cho et al. 2014), in the form of cuDNN and PyTorch.
+
+    r  = σ(W_r x + U_r h + b_r)                 reset gate
+    z  = σ(W_z x + U_z h + b_z)                 update gate
+    n  = tanh(W_n x + b_n + r ⊙ (U_n h + b_hn)) candidate
+    h' = (1 - z) ⊙ n + z ⊙ h
+    """
 
     def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
         self.hidden = arrays[1].shape[1]
         scale = np.repeat(np.array([0.5, 0.5, 1], np.float32), self.hidden)  # rows r, z, n
         w_ih, w_hh, b_ih, b_hh = ((array.T * scale).T for array in arrays)
-        self._matrix = matrix(w_hh, None, b_hh)
-        self._table = None if embedding is None else _Table(embedding @ w_ih.T + b_ih)
-        self._below = matrix(None, w_ih, b_ih) if embedding is None else None
+        # r scales only the product with h in n, so the two products cannot be one.
+        self._hidden_matrix = matrix(w_hh, None, b_hh)
+        self._table = None if embedding is None else _InputTable(embedding @ w_ih.T + b_ih)
+        self._input_matrix = matrix(None, w_ih, b_ih) if embedding is None else None
 
-    def run(self, batch: int) -> Running:
-        """The layer in its empty state, for so many streams."""
+    def initial_state(self, batch: int) -> LayerState:
+        """Returns the empty state, for `batch` streams."""
         size = self.hidden
-        h_one, read_one = before_one(size, batch), before_one(size, batch)
-        h, read = h_one[:-1], read_one[:-1]
-        carried, given = zeros(3 * size, batch), zeros(3 * size, batch)
-        gates, r, z, n = given[: 2 * size], given[:size], given[size : 2 * size], given[2 * size :]
-        carried_gates, carried_n = carried[: 2 * size], carried[2 * size :]
+        h_and_one, inputs_and_one = zeros_and_one(size, batch), zeros_and_one(size, batch)
+        h, inputs = h_and_one[:-1], inputs_and_one[:-1]
+        from_h, from_inputs = zeros(3 * size, batch), zeros(3 * size, batch)  # r, z, n
+        gates, n = from_inputs[: 2 * size], from_inputs[2 * size :]
+        r, z = from_inputs[:size], from_inputs[size : 2 * size]
+        gates_from_h, n_from_h = from_h[: 2 * size], from_h[2 * size :]
         half = np.array(0.5, np.float32)
-        product = self._matrix.bind(h_one, carried)
-        below = self._below.bind(read_one, given) if self._below else partial(given.fill, 0)
-        give = self._table.bind(given) if self._table else None
+        hidden_product = self._hidden_matrix.bind(h_and_one, from_h)
+        if self._input_matrix:
+            input_product = self._input_matrix.bind(inputs_and_one, from_inputs)
+        else:
+            input_product = partial(from_inputs.fill, 0)
+        add_rows = self._table.bind(from_inputs) if self._table else None
 
-        def advance(ids: Any) -> None:
-            # The reset gate r scales only what the state gives to n, so the two products stay apart.
-            product()
-            below()
-            if give:
-                give(ids)
-            np.add(gates, carried_gates, gates)
+        def advance(tokens: Any) -> None:
+            hidden_product()
+            input_product()
+            if add_rows:
+                add_rows(tokens)
+            np.add(gates, gates_from_h, gates)
             np.tanh(gates, gates)
-            np.multiply(gates, half, gates)
+            np.multiply(gates, half, gates)  # with the next line, σ from tanh
             np.add(gates, half, gates)
-            np.multiply(carried_n, r, carried_n)
-            np.add(n, carried_n, n)
+            np.multiply(n_from_h, r, n_from_h)
+            np.add(n, n_from_h, n)
             np.tanh(n, n)
-            np.subtract(h, n, h)
+            np.subtract(h, n, h)  # h' = n + z ⊙ (h - n)
             np.multiply(h, z, h)
             np.add(h, n, h)
 
-        return Running(advance, h.__setitem__, h, read, [h])
+        return LayerState(advance, h.__setitem__, h, inputs, [h])
 
 
 class Rnn(Cell):
-    """Elman 1990."""
+    """Simple recurrent network (Elman 1990).
+
+    h' = tanh(W x + U h + b)
+    """
 
     def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
         w_ih, w_hh, b_ih, b_hh = arrays
         self.hidden = w_hh.shape[1]
-        self._table, self._matrix = _laid_out(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
+        self._table, self._matrix = _table_and_matrix(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
 
-    def run(self, batch: int) -> Running:
-        """The layer in its empty state, for so many streams."""
-        h, read, vector = _vector(self.hidden, self._table, batch)
-        work = zeros(self.hidden, batch)
-        product = self._matrix.bind(vector, work)
-        give = self._table.bind(work) if self._table else None
+    def initial_state(self, batch: int) -> LayerState:
+        """Returns the empty state, for `batch` streams."""
+        h, inputs, vector = _matrix_input(self.hidden, self._table, batch)
+        sums = zeros(self.hidden, batch)
+        product = self._matrix.bind(vector, sums)
+        add_rows = self._table.bind(sums) if self._table else None
         tanh = np.tanh
 
-        def advance(ids: Any) -> None:
+        def advance(tokens: Any) -> None:
             product()
-            if give:
-                give(ids)
-            tanh(work, h)
+            if add_rows:
+                add_rows(tokens)
+            tanh(sums, h)
 
-        return Running(advance, h.__setitem__, h, read, [h])
+        return LayerState(advance, h.__setitem__, h, inputs, [h])
 
 
-def _laid_out(
+def _table_and_matrix(
     w_hh: Array, w_ih: Array, bias: Array, embedding: Array | None, matrix: type[Matrix]
-) -> tuple[_Table | None, Matrix]:
-    """What a layer adds for an id, in the first one, and its one product."""
+) -> tuple[_InputTable | None, Matrix]:
+    """Returns the table of the first layer, and the matrix of what is left to multiply."""
     if embedding is None:
         return None, matrix(w_hh, w_ih, bias)
-    return _Table(embedding @ w_ih.T + bias), matrix(w_hh, None, None)
+    return _InputTable(embedding @ w_ih.T + bias), matrix(w_hh, None, None)
 
 
-def _vector(size: int, table: _Table | None, batch: int) -> tuple[Array, Array, Array]:
-    """h, what is read, and the vector that the product takes: h alone, or h, read and a one."""
-    vector = before_one(2 * size, batch)
-    h, read = vector[:size], vector[size:-1]
-    return h, read, h if table else vector
+def _matrix_input(size: int, table: _InputTable | None, batch: int) -> tuple[Array, Array, Array]:
+    """Returns h, the layer's input, and the vector for its matrix: h alone, or [h, x, 1]."""
+    vector = zeros_and_one(2 * size, batch)
+    h, inputs = vector[:size], vector[size:-1]
+    return h, inputs, h if table else vector
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": Lstm, "gru": Gru, "rnn": Rnn}
 
 
+# Arrays of one stream or several ------------------------------------------------------------------
+
+
 def zeros(rows: int, batch: int) -> Array:
-    """Zeros (rows,) for one stream, (rows, B) for several."""
+    """Returns zeros, (rows,) for one stream and (rows, B) for several."""
     return np.zeros(rows if batch == 1 else (rows, batch), np.float32)
 
 
-def before_one(rows: int, batch: int) -> Array:
-    """So many zeros and a one, for a matrix whose last column is a bias."""
+def zeros_and_one(rows: int, batch: int) -> Array:
+    """Returns zeros and a last row of ones, for the bias: (rows + 1,) or (rows + 1, B)."""
     vector = zeros(rows + 1, batch)
     vector[-1] = 1
     return vector
 
 
-def folded(array: Array) -> Array:
-    """Several streams (rows, B) as (rows / n, n, B), one as it is.
+def group_rows(array: Array) -> Array:
+    """Returns a view of several streams (rows, B) as (rows / n, n, B), and of one stream unchanged.
 
-    To NumPy, a row of 64 takes longer to begin than to compute with. What is one number for each
-    stream, written n times as (n, B), meets n rows at once.
+    For NumPy, a short row takes longer to begin than to compute. A number per stream, repeated n times
+    as (n, B), is combined with n rows at once.
     """
     if array.ndim == 1:
         return array
@@ -330,17 +368,17 @@ def folded(array: Array) -> Array:
     return array.reshape(rows // math.gcd(rows, 16), -1, batch)
 
 
-def of_streams(array: Array) -> Array:
-    """Room for one number for each stream, by which the `folded` array can be multiplied."""
-    return np.zeros_like(folded(array)[0])
+def per_stream_buffer(array: Array) -> Array:
+    """Returns zeros for one number per stream, in a shape that combines with `group_rows(array)`."""
+    return np.zeros_like(group_rows(array)[0])
 
 
-def by_stream(ufunc: np.ufunc, array: Array) -> Array:
-    """What is the sum, or the like, of each stream in a `folded` array, (B,)."""
-    result: Array = ufunc.reduce(ufunc.reduce(array))
+def reduce_rows(ufunc: np.ufunc, grouped: Array) -> Array:
+    """Returns the sum, or another reduction, of each stream of a grouped array: (B,)."""
+    result: Array = ufunc.reduce(ufunc.reduce(grouped))
     return result
 
 
-def _spread(column: Array, like: Array) -> Array:
-    """A column (rows,) for each stream: one that NumPy spreads while computing takes twice as long."""
+def _broadcast_copy(column: Array, like: Array) -> Array:
+    """Returns a column (rows,) repeated for each stream: broadcasting at each step is half as fast."""
     return np.array(np.broadcast_to(column if like.ndim == 1 else column[:, None], like.shape))

@@ -1,65 +1,115 @@
-"""What keeps a token from being drawn."""
+"""Constraints, which keep tokens from being drawn: one protocol for tokens, one for characters.
+
+`draw.sample_tokens` knows only `Constraint`. A constraint on the text, whatever its tokens, is written
+as an automaton over characters and lifted:
+
+    LiftedConstraint(CopyLimit(index, most=30), tokenizer, prefix="ROMEO:", streams=1)
+"""
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
 
-from chargen.errors import ChargenError
-from chargen.model import ModelConfig, StateComponent
-from chargen.tokenizers.base import Tokenizer
+import numpy as np
+import numpy.typing as npt
 
-
-class Clamp(NamedTuple):
-    """A component of the cell, or of h where there is no cell, that is held at a value."""
-
-    layer: int  # from 1
-    component: int  # from 0
-    value: float
-
-    def check(self, config: ModelConfig) -> None:
-        """Raises ChargenError where a model has no such component."""
-        StateComponent(self.layer, self.component).check(config)
-        if not math.isfinite(self.value):
-            raise ChargenError(f"a component cannot be held at {self.value}")
+from chargen.tokenizers.base import IncrementalDetokenizer, Tokenizer
+from chargen.tokenizers.utf8 import Transitions
 
 
-class Veto(Protocol):
-    """What keeps one stream from certain ids."""
+class Constraint(ABC):
+    """Keeps tokens from being drawn, in one stream of text or in several that are drawn together.
 
-    def refuses(self, token: int) -> bool:
-        """Whether this id must not come next."""
+    A constraint that knows at once which tokens are forbidden masks their logits before the draw. A
+    `lazy` one, to which each token is a search, is asked only for the token that was drawn. In both
+    cases the draw follows the probabilities of the model among the tokens that are allowed.
+    """
 
-    def push(self, token: int) -> None:
-        """This id has come."""
+    lazy: ClassVar[bool] = False  # whether `allows` is to be asked
+
+    def mask(self, logits: npt.NDArray[np.float32]) -> None:
+        """Sets the logits of forbidden tokens to minus infinity, in place: (V,) or (V, streams)."""
+        return
+
+    def allows(self, stream: int, token: int) -> bool:
+        """Returns whether a token may come next in a stream, numbered from 0."""
+        return True
+
+    @abstractmethod
+    def advance(self, tokens: Any) -> None:
+        """Reads the drawn tokens: one number, or an array (streams,).
+
+        A lazy constraint has accepted each of them, as the last token of its stream that `allows` was
+        asked about.
+        """
 
 
-class Follower(Protocol):
-    """What keeps a text from going on in certain ways; see `inspection.limit.Follower`."""
+class Utf8Constraint(Constraint):
+    """Keeps the bytes of a text valid UTF-8 where tokens can be parts of characters.
 
-    def refuses(self, more: str) -> bool:
-        """Whether the text must not go on with this."""
+    Args:
+        transitions: (8, V), see `tokenizers.utf8.transitions`.
+        streams: how many texts are drawn together, each beginning between two characters.
+    """
 
-    def push(self, more: str) -> None:
-        """The text has gone on."""
+    def __init__(self, transitions: Transitions, streams: int = 1) -> None:
+        self._transitions = transitions
+        self._penalty = np.where(transitions < 0, np.float32(-np.inf), np.float32(0))  # (8, V)
+        self._states: Any = 0 if streams == 1 else np.zeros(streams, np.int8)
+
+    def mask(self, logits: npt.NDArray[np.float32]) -> None:
+        logits += self._penalty[self._states].T
+
+    def advance(self, tokens: Any) -> None:
+        self._states = self._transitions[self._states, tokens]
 
 
-class Limit(Protocol):
-    """What makes a follower for a text; see `inspection.limit.Limit`."""
+class CharacterConstraint(Protocol):
+    """An automaton that reads a text and says which characters may follow.
 
-    def follow(self, text: str) -> Follower:
-        """For a text that has begun like this."""
+    Its states are values of any kind but None, and no method changes one.
+    """
+
+    def start(self, prefix: str) -> Any:
+        """Returns the state after a prefix, which is not itself constrained."""
+
+    def step(self, state: Any, character: str) -> Any | None:
+        """Returns the state after one more character, or None if the character must not follow."""
 
 
-class TokenVeto:
-    """A follower of a text as one of ids, which may be parts of characters."""
+class LiftedConstraint(Constraint):
+    """Lifts a constraint over characters to tokens, which can be several characters or parts of one.
 
-    def __init__(self, tokenizer: Tokenizer, follower: Follower) -> None:
-        self._stream, self._follower = tokenizer.stream(), follower
+    subtle: a token that leaves a character incomplete is allowed, as the character is not known yet.
+    So in a vocabulary of bytes, a constraint that allows few characters can refuse every next token.
 
-    def refuses(self, token: int) -> bool:
-        more = self._stream.fork().push(token)
-        return bool(more) and self._follower.refuses(more)
+    Args:
+        constraint: the automaton over characters.
+        tokenizer: turns the drawn tokens into characters.
+        prefix: the text that comes before the drawn one.
+        streams: how many texts are drawn together.
+    """
 
-    def push(self, token: int) -> None:
-        self._follower.push(self._stream.push(token))
+    lazy = True
+
+    def __init__(
+        self, constraint: CharacterConstraint, tokenizer: Tokenizer, prefix: str, streams: int = 1
+    ) -> None:
+        self._constraint = constraint
+        start: tuple[IncrementalDetokenizer, Any] = tokenizer.detokenizer(), constraint.start(prefix)
+        self._states = [start] * streams
+        self._accepted = [start] * streams  # the states after the tokens that were accepted last
+
+    def allows(self, stream: int, token: int) -> bool:
+        detokenizer, state = self._states[stream]
+        detokenizer = detokenizer.fork()
+        for character in detokenizer.push(token):
+            state = self._constraint.step(state, character)
+            if state is None:
+                return False
+        self._accepted[stream] = detokenizer, state
+        return True
+
+    def advance(self, tokens: Any) -> None:
+        self._states = self._accepted.copy()

@@ -1,85 +1,71 @@
-"""What keeps new text from copying more than so many characters in a row from a corpus."""
+"""A constraint that limits how many characters in a row a new text copies from a corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-LONGEST_WORD = 16  # letters that are looked ahead for the end of a word
+LONGEST_WORD = 16  # letters within which the end of a word is looked for
 
 
 class CorpusIndex(Protocol):
-    """A corpus in which passages can be found; see `inspection.copies.Copies`."""
+    """An index of a corpus in which any passage can be found; see `inspection.copies.Copies`."""
 
     @property
     def symbols(self) -> Mapping[str, bytes]:
-        """The characters of the corpus as bytes that come in their order."""
+        """The characters of the corpus, each with its bytes in a pattern."""
 
     def has(self, pattern: bytes) -> bool:
-        """Whether characters, each by its bytes of `symbols`, stand in the corpus side by side."""
+        """Returns whether the corpus contains a passage, given as the bytes of its characters."""
 
     def word_at_end(self, pattern: bytes) -> int:
-        """How long the word is in the corpus that begins with the last character of a pattern."""
+        """Returns the length of the corpus's word that begins at the last character of a pattern."""
 
 
-class Limit:
-    """Keeps new text from copying more than so many characters in a row from a corpus."""
+class CopyState(NamedTuple):
+    """The end of a text, as a copy limit sees it."""
 
-    def __init__(self, copies: CorpusIndex, most: int) -> None:
-        self._copies, self._most = copies, most
-
-    def follow(self, text: str) -> Follower:
-        """A follower of a text that goes on, which has begun like this."""
-        follower = Follower(self._copies, self._most)
-        follower.push(text[-self._most :])
-        return follower
+    copied: bytes = b""  # the longest end of the text that the corpus contains, as a pattern
+    in_word: bool = False  # whether the last character is a letter
 
 
-class Follower:
-    """Knows how much of the end of a text is copied, and what must not follow.
+class CopyLimit:
+    """Keeps a text from copying more than `most` characters in a row from a corpus.
 
-    At the limit the next character must be another one than in the corpus. That can be in the middle
-    of a word, so already the beginning of a word is refused that, as the corpus has it, would not
-    find room.
+    At the limit, the next character must differ from the corpus. That could spoil a word in the
+    middle, so the first letter of a word is refused already if the corpus's word would not fit.
     """
 
-    def __init__(self, copies: CorpusIndex, most: int) -> None:
-        self._copies, self._most = copies, most
-        self._width = len(next(iter(copies.symbols.values())))
-        self._copied = b""  # the longest end of the text that stands in the corpus
-        self._in_word = False
+    def __init__(self, corpus: CorpusIndex, most: int) -> None:
+        self._corpus, self._most = corpus, most
+        self._width = len(next(iter(corpus.symbols.values())))  # bytes of a character in a pattern
 
-    def refuses(self, more: str) -> bool:
-        """Whether the text must not go on with these characters."""
-        if len(more) == 1:
-            return self._refuses(more)
-        ahead = copy(self)
-        for character in more:
-            if ahead._refuses(character):
-                return True
-            ahead.push(character)
-        return False
+    def start(self, prefix: str) -> CopyState:
+        """Returns the state after a prefix, which may itself be a longer copy."""
+        state = CopyState()
+        for character in prefix[-self._most :]:
+            state = self._read(state, character)
+        return state
 
-    def push(self, more: str) -> None:
-        """The text has gone on."""
-        for character in more:
-            self._in_word = character.isalpha()
-            symbol = self._copies.symbols.get(character)
-            if symbol is None:
-                self._copied = b""
-                continue
-            copied = (self._copied + symbol)[-self._most * self._width :]
-            while copied and not self._copies.has(copied):
-                copied = copied[self._width :]
-            self._copied = copied
+    def step(self, state: CopyState, character: str) -> CopyState | None:
+        """Returns the state after one more character, or None if the copy would become too long."""
+        return self._read(state, character) if self._allows(state, character) else None
 
-    def _refuses(self, character: str) -> bool:
-        room = self._most - len(self._copied) // self._width
-        begins = character.isalpha() and not self._in_word
-        if room and not (begins and room < min(LONGEST_WORD, self._most // 2)):
-            return False
-        symbol = self._copies.symbols.get(character)
-        if symbol is None or not self._copies.has(self._copied + symbol):
-            return False
-        return not room or self._copies.word_at_end(self._copied + symbol) > room
+    def _read(self, state: CopyState, character: str) -> CopyState:
+        symbol = self._corpus.symbols.get(character)
+        if symbol is None:
+            return CopyState(b"", character.isalpha())
+        copied = (state.copied + symbol)[-self._most * self._width :]
+        while copied and not self._corpus.has(copied):
+            copied = copied[self._width :]
+        return CopyState(copied, character.isalpha())
+
+    def _allows(self, state: CopyState, character: str) -> bool:
+        left = self._most - len(state.copied) // self._width  # characters up to the limit
+        begins_word = character.isalpha() and not state.in_word
+        if left and not (begins_word and left < min(LONGEST_WORD, self._most // 2)):
+            return True
+        symbol = self._corpus.symbols.get(character)
+        if symbol is None or not self._corpus.has(state.copied + symbol):
+            return True
+        return left > 0 and self._corpus.word_at_end(state.copied + symbol) <= left

@@ -1,7 +1,7 @@
-"""Drawing on a GPU: a captured step that reads its own draws, and ids that come back in blocks.
+"""Drawing on a GPU: one captured step that draws its own tokens, which come back in blocks.
 
-The noise is that of `decoding.draw_on`, so the same seed writes the same text, but for what rounding
-decides. Nobody waits for the GPU but at the end of a block.
+The noise is that of `draw.sample_tokens`, so the same seed draws the same text, except where rounding
+decides. The CPU waits for the GPU only at the end of a block.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor
 
 from chargen.device import Call, captured
 from chargen.generation.decoder import Array, DecodingState
-from chargen.generation.draw import NOISE_STEPS
+from chargen.generation.draw import NOISE_STEPS, stream_rngs
 from chargen.generation.sampler import Sampler
 from chargen.model import LanguageModel
 
 
 @torch.no_grad()
-def draw_on_gpu(
+def sample_tokens_cuda(
     model: LanguageModel,
     state: DecodingState,
     logits: Array,
@@ -30,53 +30,69 @@ def draw_on_gpu(
     streams: int = 1,
     capture: Callable[[Call], Call] | None = None,
 ) -> Iterator[Any]:
-    """Draws ids for ever, as `decoding.draw_on`, on the device of the model.
+    """Draws tokens without end, as `draw.sample_tokens` does, on the device of the model.
 
-    Here the sampler has nothing but a temperature.
+    Args:
+        model: on a CUDA device.
+        state: the state of one stream after the prefix; it is not changed.
+        logits: (V,) of the token after the prefix; they are not changed.
+        sampler: of which only the temperature applies.
+        seed: 0 or more; the same seed draws the same tokens.
+        streams: how many texts are drawn together.
+        capture: makes a step fast to repeat; by default a CUDA graph.
+
+    Yields:
+        One token at each step, or an array (streams,).
     """
     device, vocab_size = model.head.weight.device, len(logits)
-    generators = [np.random.default_rng([seed, stream]) for stream in range(streams)]
+    # 1. All that a step reads and writes lies in fixed memory, as a captured step needs it.
+    rngs = stream_rngs(seed, streams)
     carried = [
-        tuple(_lanes(part, streams, device) for part in layer.carried) for layer in state.layers
+        tuple(_repeat(part, streams, device) for part in layer.carried) for layer in state.layers
     ]
-    expected = torch.tensor(logits, device=device).repeat(streams, 1)  # (B, V)
-    noise = torch.zeros(NOISE_STEPS, streams, vocab_size, device=device)
+    next_logits = torch.tensor(logits, device=device).repeat(streams, 1)  # (B, V)
+    gumbel_noise = torch.zeros(NOISE_STEPS, streams, vocab_size, device=device)
     drawn = torch.zeros(NOISE_STEPS, streams, dtype=torch.long, device=device)
-    at = torch.zeros(1, dtype=torch.long, device=device)
+    index = torch.zeros(1, dtype=torch.long, device=device)  # of the step within a block
 
     def step() -> None:
-        ids = (expected + noise.index_select(0, at)[0]).argmax(-1)  # (B,), as `Sampler.choose`
-        drawn.index_copy_(0, at, ids[None])
-        after, states = model(ids[None], carried)
-        expected.copy_(after[0])
+        noise_row = gumbel_noise.index_select(0, index)[0]
+        tokens = (next_logits + noise_row).argmax(-1)  # (B,), as `Sampler.choose`
+        drawn.index_copy_(0, index, tokens[None])
+        outputs, states = model(tokens[None], carried)
+        next_logits.copy_(outputs[0])
         for layer, values in zip(carried, states, strict=True):
             for tensor, value in zip(layer, values, strict=True):
                 tensor.copy_(value)
-        at.add_(1)
+        index.add_(1)
 
-    def block() -> None:
-        blocks = [sampler.gumbel_noise(rng, (NOISE_STEPS, vocab_size)) for rng in generators]
+    def begin_block() -> None:
+        blocks = [sampler.gumbel_noise(rng, (NOISE_STEPS, vocab_size)) for rng in rngs]
         if sampler.greedy:
-            blocks = [np.zeros_like(some) for some in blocks]
-        noise.copy_(torch.from_numpy(np.stack(blocks, 1)))
-        at.zero_()
+            blocks = [np.zeros_like(block) for block in blocks]
+        gumbel_noise.copy_(torch.from_numpy(np.stack(blocks, 1)))
+        index.zero_()
 
-    block()
-    kept = [tensor.clone() for tensor in (expected, *(t for layer in carried for t in layer))]
-    for _ in range(3):  # libraries choose their kernels; then all is put back
+    # 2. Warm up, since libraries choose their kernels in the first steps; then restore the state.
+    begin_block()
+    tensors = [next_logits, *(tensor for layer in carried for tensor in layer)]
+    saved = [tensor.clone() for tensor in tensors]
+    for _ in range(3):
         step()
-    for tensor, value in zip((expected, *(t for layer in carried for t in layer)), kept, strict=True):
+    for tensor, value in zip(tensors, saved, strict=True):
         tensor.copy_(value)
-    at.zero_()
+    index.zero_()
+    # 3. Capture the step.
     replay = (capture or captured)(step)
+    # 4. Draw a block, copy it to the CPU, hand it out.
     while True:
         for _ in range(NOISE_STEPS):
             replay()
-        for ids in drawn.clone().cpu().numpy():
-            yield ids[0] if streams == 1 else ids
-        block()
+        for tokens in drawn.clone().cpu().numpy():
+            yield tokens[0] if streams == 1 else tokens
+        begin_block()
 
 
-def _lanes(part: Array, streams: int, device: torch.device) -> Tensor:
-    """A part of one stream's state (H,) for so many: (1, B, H)."""
+def _repeat(part: Array, streams: int, device: torch.device) -> Tensor:
+    """Returns a part of one stream's state, (H,), for each stream: (1, B, H)."""
     return torch.tensor(part, device=device).repeat(1, streams, 1)

@@ -1,7 +1,7 @@
-"""One symbol at a time: a model laid out for generation, and ids to text.
+"""The model one token at a time, on the CPU.
 
-A step of `nn.LSTM` packs its weights anew at every call; here they are laid out once (`cells.py`), so
-that what is left is little more than reading them from memory, which is the limit of the machine.
+`nn.LSTM` packs its weights anew at every call. Here they are laid out once (`cells.py`), so that a
+step costs little more than reading them from memory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +17,38 @@ import torch
 
 from chargen.errors import ChargenError
 from chargen.generation import cells
-from chargen.generation.constraints import Clamp
-from chargen.model import NORM_EPSILON, LanguageModel
+from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig, StateComponent
 
 Array = npt.NDArray[np.float32]
 
 
-class Decoder:
-    """A language model for stepping: `state = start(B)`, then `logits = step(ids, state)`.
+class Clamp(NamedTuple):
+    """A component of the state that is kept at a value: of c, or of h in a model without c."""
 
-    The recurrent weights are in single precision, or in whole numbers of eight bits ("int8"), which
-    are four times as quick to read and a little less exact.
+    layer: int  # from 1
+    component: int  # from 0
+    value: float
+
+    def check(self, config: ModelConfig) -> None:
+        """Raises ChargenError if a model has no such component, or if the value is not finite."""
+        StateComponent(self.layer, self.component).check(config)
+        if not math.isfinite(self.value):
+            raise ChargenError(f"a component cannot be clamped to {self.value}: it is not finite")
+
+
+class Decoder:
+    """A language model that reads one token at a time.
+
+        state = decoder.initial_state()
+        logits = decoder.step(token, state)
+
+    Args:
+        model: its weights are copied.
+        weights: "fp32", or "int8" for recurrent weights of eight bits, which take a quarter of the
+            memory traffic and are a little less exact.
+
+    Raises:
+        ChargenError: if there are no such weights.
     """
 
     def __init__(self, model: LanguageModel, weights: str = "fp32") -> None:
@@ -46,64 +67,76 @@ class Decoder:
         # The last column is the bias: the outputs end with a one.
         head = [_array(model.head.weight), _array(model.head.bias)[:, None]]
         self._head = np.asfortranarray(np.hstack(head))
-        self._product: Any = np.dot if matrix is cells.Single else _by_torch
-        self.held: list[Clamp] = []
+        self._product: Any = np.dot if matrix is cells.Float32Matrix else _torch_product
+        self.clamps: list[Clamp] = []
 
     def clamped(self, clamps: Iterable[Clamp]) -> Decoder:
-        """The same weights with components held; raises ChargenError where there is none of such."""
-        held = copy(self)
-        held.held = [*self.held, *clamps]
-        for clamp in held.held:
-            clamp.check(self.config)
-        return held
+        """Returns a decoder of the same weights that also applies `clamps` after each step.
 
-    def start(self, batch: int = 1) -> DecodingState:
-        """The empty state for one stream or several."""
+        Raises ChargenError for a component that the model does not have.
+        """
+        decoder = copy(self)
+        decoder.clamps = [*self.clamps, *clamps]
+        for clamp in decoder.clamps:
+            clamp.check(self.config)
+        return decoder
+
+    def initial_state(self, batch: int = 1) -> DecodingState:
+        """Returns the empty state, for `batch` streams."""
         return DecodingState(self._layers, batch)
 
-    def step(self, ids: Any, state: DecodingState) -> Array:
-        """Reads one id per stream into the state; returns the logits (V,) or (V, B) of the next."""
-        if self.held:
+    def step(self, tokens: Any, state: DecodingState) -> Array:
+        """Reads one token per stream into the state, in place.
+
+        Args:
+            tokens: one number, or an array (B,) for a state of B streams.
+            state: made by `initial_state` or `DecodingState.fork`.
+
+        Returns:
+            The logits of the next token, (V,) or (V, B).
+        """
+        if self.clamps:
             for depth, layer in enumerate(state.layers, 1):
-                layer.advance(ids)
-                for clamp in self.held:
+                layer.advance(tokens)
+                for clamp in self.clamps:
                     if clamp.layer == depth:
-                        layer.hold(clamp.component, clamp.value)
+                        layer.clamp(clamp.component, clamp.value)
                 state.norms[depth - 1]()
         else:
             for advance, norm in state.calls:
-                advance(ids)
+                advance(tokens)
                 norm()
         logits: Array = self._product(self._head, state.outputs)
         return logits
 
-    def read(self, ids: Sequence[int], state: DecodingState) -> Array:
-        """Reads ids, at least one, into the state of one stream; the logits (V,) of the next."""
-        for token in ids:
+    def read(self, tokens: Sequence[int], state: DecodingState) -> Array:
+        """Reads one or more tokens into the state of one stream; returns the next logits (V,)."""
+        for token in tokens:
             logits = self.step(token, state)
         return logits
 
 
 class DecodingState:
-    """Where streams are, moved on in place by `Decoder.step`."""
+    """The recurrent state of one stream or several, changed in place by `Decoder.step`."""
 
-    def __init__(self, cells_: list[cells.Cell], batch: int) -> None:
-        self._cells = cells_
-        self.layers = [cell.run(batch) for cell in cells_]
-        self.outputs = cells.before_one(cells_[-1].hidden, batch)  # of the last layer, and a one
-        given = [*(layer.read for layer in self.layers[1:]), self.outputs[:-1]]
-        below = [None, *given[:-1]]
+    def __init__(self, layers: list[cells.Cell], batch: int) -> None:
+        self._cells = layers
+        self.layers = [cell.initial_state(batch) for cell in layers]
+        self.outputs = cells.zeros_and_one(layers[-1].hidden, batch)  # of the last layer, and a one
+        outs = [*(layer.inputs for layer in self.layers[1:]), self.outputs[:-1]]
+        below = [None, *outs[:-1]]
         self.norms = [
             _norm(layer.h, under, out)
-            for layer, under, out in zip(self.layers, below, given, strict=True)
+            for layer, under, out in zip(self.layers, below, outs, strict=True)
         ]
         self.calls = [
             (layer.advance, norm) for layer, norm in zip(self.layers, self.norms, strict=True)
         ]
 
     def fork(self, batch: int = 1) -> DecodingState:
-        """One stream's place once more, for one stream or several: a few kilobytes for each of them,
-        whatever was read before.
+        """Returns copies of the state of one stream, for `batch` streams.
+
+        A copy takes a few kilobytes, however much text the stream has read.
         """
         fork = DecodingState(self._cells, batch)
         for layer, original in zip(fork.layers, self.layers, strict=True):
@@ -112,10 +145,8 @@ class DecodingState:
         return fork
 
 
-def _by_torch(matrix: Array, vectors: Array) -> Array:
-    """The product by the threads that the products of whole numbers go through: two libraries, each
-    with its own, get in each other's way.
-    """
+def _torch_product(matrix: Array, vectors: Array) -> Array:
+    """Multiplies by torch's threads, as the int8 products do: two thread pools would compete."""
     if vectors.ndim == 1:
         result: Array = matrix.dot(vectors)
         return result
@@ -124,25 +155,28 @@ def _by_torch(matrix: Array, vectors: Array) -> Array:
 
 
 def _norm(h: Array, below: Array | None, out: Array) -> Callable[[], None]:
-    """What brings h to unit root mean square and adds what is below, as `model.Stack` does."""
-    multiply, add, sqrt, root = np.multiply, np.add, math.sqrt, math.sqrt(len(h))
-    epsilon, scale, square = len(h) * NORM_EPSILON, cells.of_streams(h), h.dot
-    states, outs = cells.folded(h), cells.folded(out)
+    """Returns a function that writes h / rms(h) + below into `out`, as `model.Stack` computes it.
 
-    def one() -> None:
-        scale.fill(root / sqrt(float(square(h)) + epsilon))
+    All arrays are (H,) or (H, B); rms is the root mean square of each stream.
+    """
+    multiply, add, sqrt, root = np.multiply, np.add, math.sqrt, math.sqrt(len(h))
+    epsilon, scale, dot = len(h) * NORM_EPSILON, cells.per_stream_buffer(h), h.dot
+    h_rows, out_rows = cells.group_rows(h), cells.group_rows(out)
+
+    def norm_one() -> None:
+        scale.fill(root / sqrt(float(dot(h)) + epsilon))
         multiply(h, scale, out)
         if below is not None:
             add(out, below, out)
 
-    def several() -> None:
+    def norm_several() -> None:
         multiply(h, h, out)
-        scale[...] = root * (cells.by_stream(add, outs) + epsilon) ** -0.5
-        multiply(states, scale, outs)
+        scale[...] = root * (cells.reduce_rows(add, out_rows) + epsilon) ** -0.5
+        multiply(h_rows, scale, out_rows)
         if below is not None:
             add(out, below, out)
 
-    return one if h.ndim == 1 else several
+    return norm_one if h.ndim == 1 else norm_several
 
 
 _WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")  # PyTorch's names

@@ -1,4 +1,4 @@
-"""Drawing tokens, one step after the other."""
+"""The loop that draws tokens: mask, choose, step."""
 
 from __future__ import annotations
 
@@ -8,79 +8,89 @@ from typing import Any
 import numpy as np
 
 from chargen.errors import ChargenError
-from chargen.generation.constraints import Veto
+from chargen.generation.constraints import Constraint
 from chargen.generation.decoder import Array, Decoder, DecodingState
 from chargen.generation.sampler import Sampler
-from chargen.tokenizers.utf8 import Guide
 
-NOISE_STEPS = 64  # steps for which noise is drawn at once
-
-
-def draw(
-    decoder: Decoder,
-    prompt: Sequence[int],
-    sampler: Sampler,
-    seed: int,
-    streams: int = 1,
-    guide: Guide | None = None,
-) -> Iterator[Any]:
-    """Reads the prompt, which must not be empty, then draws ids for ever; see `draw_on`."""
-    state = decoder.start()
-    logits = decoder.read(prompt, state)
-    return draw_on(decoder, state, logits, sampler, seed, streams, guide)
+NOISE_STEPS = 64  # steps whose random numbers are drawn at once
 
 
-def draw_on(
+def sample_tokens(
     decoder: Decoder,
     state: DecodingState,
     logits: Array,
     sampler: Sampler,
     seed: int,
     streams: int = 1,
-    guide: Guide | None = None,
-    vetoes: Sequence[Veto] = (),
+    constraints: Sequence[Constraint] = (),
 ) -> Iterator[Any]:
-    """Draws ids for ever from where one stream is, whose next id has these logits (V,).
+    """Draws tokens without end, for one or several texts that continue the same prefix.
 
-    Gives one id at a time, or an array of `streams`; neither the state nor the logits are changed.
-    Each stream has its own randomness, made of the seed and the stream's number alone, so that it
-    draws the same in every company. With a guide, what is drawn goes on as valid UTF-8. With a veto
-    for each stream, what it refuses is drawn anew among the rest.
+    Args:
+        decoder: the model.
+        state: the state of one stream after the prefix; it is not changed.
+        logits: (V,) of the token after the prefix; they are not changed.
+        sampler: how a token is chosen.
+        seed: 0 or more; the same seed draws the same tokens.
+        streams: how many texts are drawn together.
+        constraints: made for as many streams.
+
+    Yields:
+        One token at each step, or an array (streams,).
+
+    Raises:
+        ChargenError: if the constraints refuse every token.
     """
+    # 1. Each stream begins with a copy of the prefix's state.
     state = state.fork(streams)
     logits = logits.copy() if streams == 1 else np.repeat(logits[:, None], streams, 1)
-    place: Any = 0 if streams == 1 else np.zeros(streams, np.int8)  # the guide's states
-    generators = [np.random.default_rng([seed, stream]) for stream in range(streams)]
+    rngs = stream_rngs(seed, streams)
+    lazy = [constraint for constraint in constraints if constraint.lazy]
     while True:
-        blocks = [sampler.gumbel_noise(rng, (NOISE_STEPS, decoder.vocab_size)) for rng in generators]
-        # (steps, V) for one stream, (steps, V, B) for several
-        for row in blocks[0] if streams == 1 else np.stack(blocks, axis=-1):
-            if guide is not None:
-                logits += guide.penalty[place].T
-            ids = sampler.choose(logits, row)
-            if vetoes:
-                ids = _accepted(ids, logits, row, sampler, vetoes)
-            if guide is not None:
-                place = guide.after[place, ids]
-            yield ids
-            logits = decoder.step(ids, state)
+        # 2. The noise of the next steps: (steps, V) for one stream, (steps, V, B) for several.
+        blocks = [sampler.gumbel_noise(rng, (NOISE_STEPS, decoder.vocab_size)) for rng in rngs]
+        for gumbel_noise in blocks[0] if streams == 1 else np.stack(blocks, axis=-1):
+            # 3. Choose among the allowed tokens.
+            for constraint in constraints:
+                constraint.mask(logits)
+            tokens = sampler.choose(logits, gumbel_noise)
+            if lazy:
+                tokens = _replace_refused(tokens, logits, gumbel_noise, sampler, lazy)
+            for constraint in constraints:
+                constraint.advance(tokens)
+            yield tokens
+            # 4. The model reads them.
+            logits = decoder.step(tokens, state)
 
 
-def _accepted(ids: Any, logits: Array, noise: Array, sampler: Sampler, vetoes: Sequence[Veto]) -> Any:
-    """The ids, each replaced for as long as its stream must not have it.
+def stream_rngs(seed: int, streams: int) -> list[np.random.Generator]:
+    """Returns a random number generator per stream.
 
-    The noise stays the same: the next largest sum of logits and Gumbel noise is a draw among the rest
+    Each is seeded with its own number, so its output does not depend on how many streams are drawn
+    together.
+    """
+    return [np.random.default_rng([seed, stream]) for stream in range(streams)]
+
+
+def _replace_refused(
+    tokens: Any, logits: Array, gumbel_noise: Array, sampler: Sampler, constraints: list[Constraint]
+) -> Any:
+    """Returns the tokens, each replaced until the constraints of its stream allow it.
+
+    The noise stays the same: the next largest sum of logits and Gumbel noise is a draw among the rest,
     in proportion to their probabilities.
     """
     several = logits.ndim == 2
-    chosen = list(ids) if several else [ids]
-    for stream, veto in enumerate(vetoes):
-        mine = logits[:, stream] if several else logits
-        gumbel = noise[:, stream] if several else noise
-        while veto.refuses(int(chosen[stream])):
-            mine[chosen[stream]] = -np.inf
-            chosen[stream] = sampler.choose(mine, gumbel)
-            if np.isneginf(mine[chosen[stream]]):
-                raise ChargenError("every way on is refused: allow longer copies, or begin elsewhere")
-        veto.push(int(chosen[stream]))
+    chosen = list(tokens) if several else [tokens]
+    for stream in range(len(chosen)):
+        stream_logits = logits[:, stream] if several else logits
+        stream_noise = gumbel_noise[:, stream] if several else gumbel_noise
+        while not all(constraint.allows(stream, int(chosen[stream])) for constraint in constraints):
+            stream_logits[chosen[stream]] = -np.inf
+            chosen[stream] = sampler.choose(stream_logits, stream_noise)
+            if np.isneginf(stream_logits[chosen[stream]]):
+                raise ChargenError(
+                    "no token may come next: the constraints refuse every one",
+                    "allow longer copies with {max_copy}, or begin with another prompt",
+                )
     return np.array(chosen) if several else chosen[0]

@@ -1,7 +1,7 @@
-"""A place in a text: the state of a model behind what it has read, from which any text can go on.
+"""A prefix that has been read: the state of a model after a text, from which it can be continued.
 
-All that a recurrent network knows of the past is one vector per layer. So a place costs a few
-kilobytes, and to go on from it twice costs nothing that was read before.
+All that a recurrent network knows of the past is its state, a vector or two per layer. So a prefix
+takes a few kilobytes, and to continue it a second time, nothing is read again.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any
 
 from chargen.errors import ChargenError
-from chargen.generation.constraints import Clamp, Limit, TokenVeto
-from chargen.generation.cuda import draw_on_gpu
-from chargen.generation.decoder import Array, Decoder, DecodingState
-from chargen.generation.draw import draw_on
+from chargen.generation.constraints import (
+    CharacterConstraint,
+    Constraint,
+    LiftedConstraint,
+    Utf8Constraint,
+)
+from chargen.generation.cuda import sample_tokens_cuda
+from chargen.generation.decoder import Array, Clamp, Decoder, DecodingState
+from chargen.generation.draw import sample_tokens
 from chargen.generation.sampler import Sampler
 from chargen.generation.text_stream import StopMatcher
 from chargen.model import LanguageModel
@@ -23,12 +27,14 @@ from chargen.tokenizers.base import Tokenizer
 
 
 class Prefix:
-    """Where a generator is after a text.
+    """A text that a model has read, and can continue in any number of ways.
 
-    mark = writer.read("ROMEO:\\n")
-    print(mark.expected())                        # {"W": 0.11, "T": 0.10, …}, likeliest first
-    for piece in mark.read("What").stream(length=100, seed=1):
-        ...
+    Nothing changes a prefix: every method returns something new.
+
+        prefix = writer.read("ROMEO:\\n")
+        print(prefix.expected())                      # {"W": 0.11, "T": 0.10, …}, likeliest first
+        for piece in prefix.read("What").stream(length=100, seed=1):
+            ...
     """
 
     def __init__(
@@ -36,9 +42,9 @@ class Prefix:
     ) -> None:
         self.text = text
         self._tokenizer, self._decoder = tokenizer, decoder
-        self._state, self._logits = state, logits  # never changed: whoever goes on takes a copy
-        self._limit: Limit | None = None
-        self._gpu: LanguageModel | None = None
+        self._state, self._logits = state, logits  # of the next token, (V,)
+        self._limit: CharacterConstraint | None = None
+        self._cuda_model: LanguageModel | None = None
 
     @classmethod
     def from_text(cls, text: str, tokenizer: Tokenizer, decoder: Decoder) -> Prefix:
@@ -46,67 +52,72 @@ class Prefix:
 
         Raises ChargenError for a character that is not in the vocabulary.
         """
-        state = decoder.start()
-        return cls(text, tokenizer, decoder, state, decoder.read(_context(text, tokenizer), state))
+        state = decoder.initial_state()
+        logits = decoder.read(_tokens_to_read(text, tokenizer), state)
+        return cls(text, tokenizer, decoder, state, logits)
 
     def read(self, more: str) -> Prefix:
-        """The place after more of the text; this one stays where it is."""
+        """Returns the prefix that is longer by the text `more`.
+
+        Raises ChargenError for a character that is not in the vocabulary.
+        """
         if not more:
             return self
         if not self.text or self._tokenizer.kind not in ("char", "byte"):
-            # The pieces of a whole text are not those of its parts side by side.
-            ahead = Prefix.from_text(self.text + more, self._tokenizer, self._decoder)
+            # subtle: the pieces of a text are not those of its two parts, one after the other.
+            longer = Prefix.from_text(self.text + more, self._tokenizer, self._decoder)
         else:
             state = self._state.fork()
             logits = self._decoder.read(self._tokenizer.encode(more).tolist(), state)
-            ahead = Prefix(self.text + more, self._tokenizer, self._decoder, state, logits)
-        ahead._limit, ahead._gpu = self._limit, self._gpu
-        return ahead
+            longer = Prefix(self.text + more, self._tokenizer, self._decoder, state, logits)
+        longer._limit, longer._cuda_model = self._limit, self._cuda_model
+        return longer
 
     def on_gpu(self, model: LanguageModel) -> Prefix:
-        """The same place, from which the model goes on where it is, on a GPU.
+        """Returns the same prefix, which `model` continues on its GPU.
 
-        With --top-k and its like, with what is held or kept out, and by bytes, it goes on here.
+        Top-k, top-p, min-p, clamps, copy limits and vocabularies with parts of characters fall back to
+        the CPU.
         """
-        there = copy(self)
-        there._gpu = model
-        return there
+        prefix = copy(self)
+        prefix._cuda_model = model
+        return prefix
 
     def clamped(self, *clamps: Clamp) -> Prefix:
-        """The same place, with components of the state held from here on.
+        """Returns the same prefix, after which components of the state are clamped.
 
         Raises ChargenError for a component that the model does not have.
         """
-        held = copy(self)
-        held._decoder = self._decoder.clamped(clamps)
-        return held
+        prefix = copy(self)
+        prefix._decoder = self._decoder.clamped(clamps)
+        return prefix
 
-    def limited(self, limit: Limit) -> Prefix:
-        """The same place, where what is written is kept from what a limit refuses.
+    def limited(self, limit: CharacterConstraint) -> Prefix:
+        """Returns the same prefix, continued only by characters that `limit` allows.
 
-        mark.limited(Copies.of(corpus).limit(30)) never copies more than 30 characters in a row.
+        `prefix.limited(Copies.of(corpus).limit(30))` never copies more than 30 characters in a row.
         """
-        held = copy(self)
-        held._limit = limit
-        return held
+        prefix = copy(self)
+        prefix._limit = limit
+        return prefix
 
     def expected(self, sampler: Sampler | None = None) -> dict[str, float]:
-        """What may come next and how likely it is drawn, likeliest first; zeros are left out.
+        """Returns the probabilities with which the next token is drawn, likeliest first.
 
-        Ids are named as by `Tokenizer.name`. Without a sampler, the probabilities are those of the
-        model, at a temperature of 1.
+        Tokens are named as by `Tokenizer.name`; those of probability 0 are left out. Without a
+        sampler, the probabilities are those of the model, at a temperature of 1.
         """
         logits = self._logits.copy()
-        if self._tokenizer.guide is not None:
-            logits += self._tokenizer.guide.penalty[0]
-        chances = (sampler or Sampler(1.0)).probabilities(logits)
-        found: dict[str, float] = {}
-        for place in (-chances).argsort(kind="stable").tolist():
-            if chances[place] <= 0:
+        for constraint in self._utf8_constraints():
+            constraint.mask(logits)
+        probabilities = (sampler or Sampler(1.0)).probabilities(logits)
+        by_name: dict[str, float] = {}
+        for token in (-probabilities).argsort(kind="stable").tolist():
+            if probabilities[token] <= 0:
                 break
-            name = self._tokenizer.name(place)
-            found[name] = found.get(name, 0.0) + float(chances[place])
-        return found
+            name = self._tokenizer.name(token)
+            by_name[name] = by_name.get(name, 0.0) + float(probabilities[token])
+        return by_name
 
     def stream(
         self,
@@ -119,28 +130,59 @@ class Prefix:
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> Iterator[str]:
-        """Up to `length` characters of new text, piece by piece; the options are those of `Sampler`.
+        """Continues the prefix, piece by piece.
 
-        Ends before a `stop` text and at the end of a document. Without a seed, each time is another.
+        Args:
+            length: characters of new text, at most; a document may end before.
+            temperature: 0 or more; 0 takes the likeliest token, below 1 is safer, above 1 wilder.
+            top_k: 1 or more; draws among the k likeliest tokens only.
+            top_p: above 0, at most 1; among the fewest tokens whose probabilities add up to p.
+            min_p: from 0 to 1; among the tokens at least p times as likely as the likeliest.
+            seed: 0 or more; the same seed gives the same text. None gives another one each time.
+            stop: texts before which the new text ends.
+
+        Returns:
+            The pieces of the new text, without the prefix; some are empty.
+
+        Raises:
+            ChargenError: for a value out of range.
         """
         sampler = Sampler(temperature, top_k, top_p, min_p)
         return (pieces[0] for pieces in self.streams(1, length, sampler, seed, stop))
 
-    def generate(self, **options: Any) -> str:
-        """The whole of `stream`, which takes the same options."""
-        return "".join(self.stream(**options))
+    def generate(
+        self,
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> str:
+        """Returns the new text, without the prefix; the arguments are those of `stream`."""
+        sampler = Sampler(temperature, top_k, top_p, min_p)
+        return "".join(pieces[0] for pieces in self.streams(1, length, sampler, seed, stop))
 
     def generate_many(
         self,
         *,
         num: int,
         length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
         seed: int | None = None,
         stop: Sequence[str] = (),
-        **choice: Any,
     ) -> list[str]:
-        """Several ways on, side by side; the first is that of `generate` with the same seed."""
-        steps = list(self.streams(num, length, Sampler(**choice), seed, stop))
+        """Returns `num` new texts, drawn together; the other arguments are those of `stream`.
+
+        The first text is the one that `generate` gives with the same seed.
+        """
+        sampler = Sampler(temperature, top_k, top_p, min_p)
+        steps = list(self.streams(num, length, sampler, seed, stop))
         return ["".join(pieces[stream] for pieces in steps) for stream in range(num)]
 
     def streams(
@@ -151,33 +193,45 @@ class Prefix:
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> Iterator[list[str]]:
-        """The one loop of generation: per step, the piece that each of several new texts gets."""
+        """Continues the prefix in `num` ways at once; yields a piece of each new text per step.
+
+        This is the one loop behind `stream`, `generate` and `generate_many`. A text that has ended
+        gets empty pieces until all have ended.
+
+        Raises ChargenError for a negative seed, and if a limit refuses every token.
+        """
         seed = secrets.randbits(32) if seed is None else seed
         if seed < 0:
             raise ChargenError(f"seed must be 0 or more, got {seed}")
         if length <= 0:
             return
+        # 1. What restricts the draw, and what ends a text.
+        constraints = self._utf8_constraints(num)
+        if self._limit is not None:
+            constraints.append(LiftedConstraint(self._limit, self._tokenizer, self.text, num))
         matchers = [StopMatcher(self._tokenizer, length, stop) for _ in range(num)]
-        guide = self._tokenizer.guide
-        vetoes: list[TokenVeto] = []
-        if self._limit:
-            vetoes = [TokenVeto(self._tokenizer, self._limit.follow(self.text)) for _ in range(num)]
-        place = self._state, self._logits, sampler, seed, num
-        plain = not (guide or vetoes or sampler.narrows or self._decoder.held)
-        if self._gpu is not None and plain:
-            draws = draw_on_gpu(self._gpu, *place)
+        # 2. Where the tokens are drawn.
+        arguments = self._state, self._logits, sampler, seed, num
+        restricted = constraints or sampler.narrows or self._decoder.clamps
+        if self._cuda_model is not None and not restricted:
+            draws = sample_tokens_cuda(self._cuda_model, *arguments)
         else:
-            draws = draw_on(self._decoder, *place, guide, vetoes)
-        for ids in draws:
-            drawn: Any = [ids] if num == 1 else ids
-            yield [writing.push(token) for writing, token in zip(matchers, drawn, strict=True)]
-            if all(writing.finished for writing in matchers):
+            draws = sample_tokens(self._decoder, *arguments, constraints)
+        # 3. Draw until the last text has ended.
+        for drawn in draws:
+            tokens = [drawn] if num == 1 else drawn
+            yield [matcher.push(token) for matcher, token in zip(matchers, tokens, strict=True)]
+            if all(matcher.finished for matcher in matchers):
                 return
 
+    def _utf8_constraints(self, streams: int = 1) -> list[Constraint]:
+        transitions = self._tokenizer.utf8_transitions
+        return [] if transitions is None else [Utf8Constraint(transitions, streams)]
 
-def _context(text: str, tokenizer: Tokenizer) -> list[int]:
-    """What the model reads first: a document's beginning, or the text, or a new line."""
-    ids: list[int] = tokenizer.encode(text).tolist()
+
+def _tokens_to_read(text: str, tokenizer: Tokenizer) -> list[int]:
+    """Returns the tokens of a text; for documents after an end symbol, for no text a new line."""
+    tokens: list[int] = tokenizer.encode(text).tolist()
     if tokenizer.end_id is not None:
-        return [*tokenizer.start(), *ids]
-    return ids or tokenizer.start()
+        return [*tokenizer.start_tokens(), *tokens]
+    return tokens or tokenizer.start_tokens()

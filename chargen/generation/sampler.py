@@ -1,4 +1,4 @@
-"""From a row of logits to an id, as a pure value."""
+"""How a token is chosen from logits: temperature, top-k, top-p, min-p."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Logits = npt.NDArray[Any]  # (V,) or (V, B)
 
 @dataclass(frozen=True)
 class Sampler:
-    """Chooses the next id; each field narrows the choice, and None leaves it alone.
+    """Chooses the next token from logits.
 
-    The order is: temperature, then top-k, top-p and min-p, each judged on the distribution that the
-    temperature gives. Raises ChargenError for a value outside its range.
+    The temperature applies first. Then top-k, top-p and min-p each exclude tokens, judged by the
+    distribution at that temperature; None excludes none. Raises ChargenError for a value out of range.
     """
 
-    temperature: float = 0.8  # 0 takes the likeliest id, below 1 is safer, above 1 wilder
-    top_k: int | None = None  # at least 1: only the k likeliest
-    top_p: float | None = None  # in (0, 1]: the fewest likeliest whose probabilities reach p
-    min_p: float | None = None  # in [0, 1]: those at least this likely, relative to the likeliest
+    temperature: float = 0.8  # 0 or more: 0 takes the likeliest token, 1 leaves the model's odds
+    top_k: int | None = None  # 1 or more: draws among the k likeliest tokens
+    top_p: float | None = None  # in (0, 1]: among the fewest whose probabilities add up to p (nucleus)
+    min_p: float | None = None  # in [0, 1]: among those at least p times as likely as the likeliest
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -40,68 +40,73 @@ class Sampler:
 
     @cached_property
     def greedy(self) -> bool:
-        """Whether there is nothing to draw."""
+        """Whether the likeliest token is always taken."""
         return self.temperature == 0 or self.top_k == 1
 
     @cached_property
     def narrows(self) -> bool:
-        """Whether some ids are out of the choice."""
+        """Whether top-k, top-p or min-p excludes tokens."""
         return self.top_k is not None or self.top_p is not None or self.min_p is not None
 
     @property
-    def _sharpness(self) -> float:
-        return 1 / max(self.temperature, 1e-30)  # so that logits stay finite in single precision
+    def inverse_temperature(self) -> float:
+        """The factor of the logits, bounded so that they stay finite in single precision."""
+        return 1 / max(self.temperature, 1e-30)
 
     def probabilities(self, logits: Logits) -> Logits:
-        """The distribution that `choose` draws from, of the same shape as the logits."""
+        """Returns the distribution that `choose` draws from, in the shape of the logits."""
         if self.greedy:
             likeliest = np.arange(len(logits)) == logits.argmax(0)[..., None]  # (V,) or (B, V)
             return np.asarray(likeliest.T, np.float64)
-        scaled = self._narrow(logits.astype(np.float64) * self._sharpness)
+        scaled = self._narrow(logits.astype(np.float64) * self.inverse_temperature)
         weights = np.exp(scaled - scaled.max(0))
         return np.asarray(weights / weights.sum(0))
 
     def gumbel_noise(
         self, rng: np.random.Generator, shape: tuple[int, ...]
     ) -> npt.NDArray[np.float32]:
-        """Gumbel noise, the negative logarithm of exponential noise, scaled by the temperature."""
-        noise = rng.standard_exponential(shape, np.float32)
-        np.maximum(noise, np.finfo(np.float32).tiny, out=noise)
-        np.log(noise, out=noise)
-        noise *= np.float32(-min(self.temperature, 1e30))  # all the same from there on
-        return noise
+        """Returns Gumbel noise, the negative logarithm of exponential noise, times the temperature."""
+        gumbel = rng.standard_exponential(shape, np.float32)
+        np.maximum(gumbel, np.finfo(np.float32).tiny, out=gumbel)
+        np.log(gumbel, out=gumbel)
+        gumbel *= np.float32(-min(self.temperature, 1e30))  # from there on, noise alone decides
+        return gumbel
 
-    def choose(self, logits: Logits, noise: Logits) -> Any:
-        """One id for (V,) logits, or B for (V, B), by noise of the same shape.
+    def choose(self, logits: Logits, gumbel_noise: Logits) -> Any:
+        """Returns one token for logits (V,), or B of them for (V, B), by noise of the same shape.
 
-        The largest of logits plus Gumbel noise is a draw from their softmax (Gumbel 1954). Unlike a
-        walk along cumulated probabilities it needs no exponential and cannot overflow at a
+        The largest sum of logits and Gumbel noise is a draw from their softmax (Gumbel 1954). Unlike
+        the inversion of cumulated probabilities, it needs no exponential and cannot overflow at a
         temperature near zero.
         """
         if self.greedy:
             return logits.argmax(0)
         if self.narrows:
-            scaled = self._narrow(logits.astype(np.float64) * self._sharpness)
+            scaled = self._narrow(logits.astype(np.float64) * self.inverse_temperature)
             logits = np.where(np.isneginf(scaled), scaled, logits)
-        return (logits + noise).argmax(0) if logits.ndim > 1 else (logits + noise).argmax()
+        sums = logits + gumbel_noise
+        return sums.argmax(0) if logits.ndim > 1 else sums.argmax()
 
     def _narrow(self, scaled: Logits) -> Logits:
-        """Minus infinity for every id that is out of the choice; at least one always stays."""
+        """Returns the scaled logits with minus infinity for excluded tokens; at least one remains."""
         if not self.narrows:
             return scaled
-        order = np.argsort(-scaled, axis=0, kind="stable")  # likeliest first, ties by id
+        # 1. Rank the tokens, the likeliest first, ties by number.
+        order = np.argsort(-scaled, axis=0, kind="stable")
         ranked = np.take_along_axis(scaled, order, 0)
         weights = np.exp(ranked - ranked[:1])  # relative to the likeliest
-        kept = np.ones(scaled.shape, bool)
+        # 2. Exclude.
+        allowed = np.ones(scaled.shape, bool)
         if self.top_k is not None:
-            kept[self.top_k :] = False  # exactly k, even where logits tie
+            allowed[self.top_k :] = False  # exactly k, even where logits tie
         if self.top_p is not None:
             before = np.cumsum(weights, axis=0) - weights
-            kept &= before < self.top_p * weights.sum(0)
+            allowed &= before < self.top_p * weights.sum(0)
         if self.min_p is not None:
-            kept &= weights >= self.min_p
-        kept[0] = True
-        ranked[~kept] = -np.inf
+            allowed &= weights >= self.min_p
+        allowed[0] = True
+        # 3. Back to the order of the vocabulary.
+        ranked[~allowed] = -np.inf
         narrowed = np.empty_like(scaled)
         np.put_along_axis(narrowed, order, ranked, 0)
         return narrowed

@@ -1,4 +1,4 @@
-"""Tokens on their way to text."""
+"""Drawn tokens become text, up to a length, a stop text or the end of a document."""
 
 from __future__ import annotations
 
@@ -8,38 +8,48 @@ from chargen.tokenizers.base import Tokenizer
 
 
 class StopMatcher:
-    """One stream's ids on their way to text: ends at a length, a stop text or the end symbol."""
+    """Turns the tokens of one stream into text and finds its end.
+
+    With the stop text "lo", the tokens of "hello" give "h", "e", "", "l", "": an "l" may be the first
+    character of the stop text, and is withheld until the next token decides.
+
+    Args:
+        tokenizer: decodes the tokens; its end symbol ends the text.
+        length: characters, at most.
+        stops: texts before which the text ends; empty ones are ignored.
+    """
 
     def __init__(self, tokenizer: Tokenizer, length: int, stops: Sequence[str] = ()) -> None:
-        self._stream = tokenizer.stream()
+        self._detokenizer = tokenizer.detokenizer()
         self._end_id = tokenizer.end_id
         self._left = length  # characters
         self._stops = [stop for stop in stops if stop]
-        self.held = ""  # what may turn out to be the beginning of a stop text
+        self._withheld = ""  # may turn out to be the beginning of a stop text
         self.finished = length <= 0
 
     def push(self, token: int) -> str:
-        """The text that can be shown after one more id; nothing once the stream has finished."""
+        """Returns the text that one more token adds, which is empty once the stream has finished."""
         if self.finished:
             return ""
         if token == self._end_id:
             self.finished = True
-            return self._cut(self.held + self._stream.finish())
-        text = self._stream.push(token)
+            return self._truncate(self._withheld + self._detokenizer.finish())
+        text = self._detokenizer.push(token)
         if not text or not self._stops:
-            return self._cut(text)
-        text = self.held + text
-        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        if found:
-            self.held, self.finished = "", True
-            return self._cut(text[: min(found)])
-        keep = max(_overlap(text, stop) for stop in self._stops)
-        # What is held counts as written: a stop text that begins after the last character is none.
-        keep = keep if len(text) < self._left else 0
-        self.held = text[len(text) - keep :]
-        return self._cut(text[: len(text) - keep])
+            return self._truncate(text)
+        text = self._withheld + text
+        matches = [start for stop in self._stops if (start := text.find(stop)) >= 0]
+        if matches:
+            self._withheld, self.finished = "", True
+            return self._truncate(text[: min(matches)])
+        overlap = max(_overlap(text, stop) for stop in self._stops)
+        # subtle: withheld characters count as written. A stop text that would only be complete
+        # beyond the length does not end the text before it.
+        overlap = overlap if len(text) < self._left else 0
+        self._withheld = text[len(text) - overlap :]
+        return self._truncate(text[: len(text) - overlap])
 
-    def _cut(self, text: str) -> str:
+    def _truncate(self, text: str) -> str:
         text = text[: self._left]
         self._left -= len(text)
         self.finished = self.finished or self._left == 0
@@ -47,6 +57,6 @@ class StopMatcher:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """The length of the longest end of a text that a stop text begins with."""
+    """Returns the length of the longest end of a text that is a proper beginning of a stop text."""
     sizes = range(min(len(text), len(stop) - 1), 0, -1)
     return next((size for size in sizes if text.endswith(stop[:size])), 0)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from chargen.data import cache
 from chargen.data.text import Text
 from chargen.errors import ChargenError, writing
-from chargen.generation.copy_limit import LONGEST_WORD, Limit
+from chargen.generation.copy_limit import LONGEST_WORD, CopyLimit
 from chargen.tokenizers.base import Ids
 from chargen.tokenizers.characters import UNKNOWN, CharTokenizer
 
@@ -156,11 +156,11 @@ class Copies:
             return 0, -1
         return self._first(ids)
 
-    def limit(self, most: int) -> Limit:
+    def limit(self, most: int) -> CopyLimit:
         """What keeps new text from copying more than so many characters in a row."""
         if most < 1:
             raise ChargenError(f"at least 1 character in a row must be free to copy, got {most}")
-        return Limit(self, most)
+        return CopyLimit(self, most)
 
     def has(self, pattern: bytes) -> bool:
         """Whether characters, each by its bytes of `symbols`, stand in the corpus side by side."""

@@ -115,7 +115,7 @@ class Surprise:
     @cached_property
     def _parts(self) -> list[tuple[str, int, int]]:
         """The least parts of the text, each with its first id and the one behind its last."""
-        stream, start = self.tokenizer.stream(), 0
+        stream, start = self.tokenizer.detokenizer(), 0
         parts = []
         for place, token in enumerate(self.ids.tolist()):
             text = stream.push(token)

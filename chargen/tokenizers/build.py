@@ -1,50 +1,47 @@
-"""A tokenizer of each kind, new or from its files."""
+"""A tokenizer of any kind, built from texts or loaded from its files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 
-import numpy as np
-
 from chargen.errors import ChargenError
-from chargen.tokenizers.base import Ids, Tokenizer, encode_text
+from chargen.tokenizers.base import Tokenizer
+from chargen.tokenizers.bytes import ByteTokenizer
 from chargen.tokenizers.characters import CharTokenizer
 from chargen.tokenizers.pieces import PieceTokenizer
 
 KINDS = ("char", "byte", "bpe", "unigram")
 
 
-class ByteTokenizer(Tokenizer):
-    """One id for each of the 256 bytes of UTF-8: any text, no vocabulary to learn."""
-
-    kind = "byte"
-
-    def __init__(self, documents: bool = False) -> None:
-        super().__init__([bytes([value]) for value in range(256)], documents)
-
-    def encode(self, text: str) -> Ids:
-        return np.frombuffer(encode_text(text, "utf-8"), np.uint8).astype(self.dtype, copy=False)
-
-    def describe(self) -> str:
-        return "256 bytes of UTF-8"
-
-
 def build_tokenizer(
     kind: str, texts: Iterable[str], vocab_size: int, documents: bool = False
 ) -> Tokenizer:
-    """A tokenizer of this kind for these texts; only `bpe` and `unigram` heed `vocab_size`."""
+    """Builds a tokenizer from texts.
+
+    Args:
+        kind: one of `KINDS`.
+        texts: parts of the corpus, in order; "byte" does not read them.
+        vocab_size: tokens, at most; only "bpe" and "unigram" need it.
+        documents: whether to add an end symbol.
+
+    Raises:
+        ChargenError: if there is no such kind, or the texts cannot be learned from.
+    """
     if kind == "char":
         return CharTokenizer.build(texts, documents)
     if kind == "byte":
         return ByteTokenizer(documents)
     if kind in KINDS:
         return PieceTokenizer.build(texts, kind, vocab_size, documents)
-    raise ChargenError(f"there is no tokenizer {kind!r}; choose one of {', '.join(KINDS)}")
+    raise ChargenError(f"there is no tokenizer {kind!r}", f"choose one of {', '.join(KINDS)}")
 
 
 def load_tokenizer(files: dict[str, bytes]) -> Tokenizer:
-    """The tokenizer that `dump` wrote; raises ChargenError when the files do not hold one."""
+    """Makes a tokenizer from the files, by name, that `Tokenizer.dump` returned.
+
+    Raises ChargenError if they do not hold one.
+    """
     try:
         record = json.loads(files["tokenizer.json"])
         kind, documents = record["kind"], bool(record["documents"])

@@ -9,17 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.errors import ChargenError
-from chargen.tokenizers.base import Ids, Tokenizer, encode_text, to_json_bytes
+from chargen.tokenizers.base import Ids, Tokenizer, encode_unicode, json_bytes
 from chargen.tokenizers.substitutes import substitutes
 
-UNKNOWN = np.iinfo(np.uint16).max  # no id of any vocabulary
-
-
+UNKNOWN = np.iinfo(np.uint16).max  # not a token of any vocabulary
 MAX_CHARACTERS = 20_000  # more distinct characters than any one script's everyday writing needs
 
 
 class CharTokenizer(Tokenizer):
-    """One id for each character of the corpus, in the order of code points."""
+    """One token for each character of the corpus, in the order of code points.
+
+    Built from "banana", the vocabulary is "abn", and "nab" is [2, 0, 1].
+    """
 
     kind = "char"
 
@@ -36,10 +37,10 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def build(cls, texts: Iterable[str], documents: bool = False) -> CharTokenizer:
-        """Collects the characters of all the texts."""
+        """Builds the vocabulary of all characters of the texts."""
         seen, ascii_seen = np.zeros(0x110000, bool), b""
         for text in texts:
-            # What is new in ASCII is what is left when all that is known is struck out.
+            # The new ASCII characters are those left after deleting the known ones: one fast pass.
             ascii_text = text.encode("ascii", "ignore")
             ascii_seen += bytes(set(ascii_text.translate(None, ascii_seen)))
             if len(ascii_text) < len(text):
@@ -52,7 +53,8 @@ class CharTokenizer(Tokenizer):
         if len(codes) > MAX_CHARACTERS:
             raise ChargenError(
                 f"the text holds {len(codes):,} different characters, more than the "
-                f"{MAX_CHARACTERS:,} that get an id each; use --tokenizer byte or --tokenizer bpe"
+                f"{MAX_CHARACTERS:,} that get a token each",
+                "use {tokenizer} byte or {tokenizer} bpe",
             )
         return cls("".join(map(chr, codes)), documents)
 
@@ -63,11 +65,12 @@ class CharTokenizer(Tokenizer):
             ids = self.look_up(text)
         if len(ids) and ids.max() == UNKNOWN:
             position = int(np.argmax(ids == UNKNOWN))
-            raise _unknown_character(text, position, "its vocabulary is that of its corpus")
+            hint = "a vocabulary of characters holds only those of its corpus"
+            raise _unknown_character(text, position, hint)
         return ids.astype(self.dtype, copy=False)
 
     def look_up(self, text: str) -> npt.NDArray[np.uint16]:
-        """The id of each character, `UNKNOWN` for those that have none."""
+        """Returns the token of each character (N,), `UNKNOWN` where the vocabulary lacks it."""
         return self._table.take(_code_points(text), mode="clip")
 
     def _knows(self, text: str) -> bool:
@@ -78,17 +81,17 @@ class CharTokenizer(Tokenizer):
             return text, []
         notes, composed = [], unicodedata.normalize("NFC", text)
         if composed != text:
-            text, notes = composed, ["the prompt was brought to Unicode's composed form (NFC)"]
+            text, notes = composed, ["the text was converted to Unicode's composed form (NFC)"]
         adapted = []
         for position, character in enumerate(text):
-            known = next(filter(self._knows, (character, *substitutes(character))), "")
-            if not known and not skip:
-                advice = "leave it out, or drop all such characters with --unknown skip"
-                raise _unknown_character(text, position, advice)
-            if known != character:
-                change = f"taken as {known!r}" if known else "skipped"
+            substitute = next(filter(self._knows, (character, *substitutes(character))), "")
+            if not substitute and not skip:
+                hint = "leave it out, or drop all such characters with {skip_unknown}"
+                raise _unknown_character(text, position, hint)
+            if substitute != character:
+                change = f"taken as {substitute!r}" if substitute else "skipped"
                 notes.append(f"{_name(character)} is unknown to the model: {change}")
-            adapted.append(known)
+            adapted.append(substitute)
         return "".join(adapted), list(dict.fromkeys(notes))
 
     def describe(self) -> str:
@@ -102,14 +105,14 @@ class CharTokenizer(Tokenizer):
             "documents": self.end_id is not None,
             "characters": self.characters,
         }
-        return {"tokenizer.json": to_json_bytes(record)}
+        return {"tokenizer.json": json_bytes(record)}
 
 
-def _unknown_character(text: str, position: int, advice: str) -> ChargenError:
+def _unknown_character(text: str, position: int, hint: str) -> ChargenError:
     near = text[max(0, position - 20) : position + 20]
     return ChargenError(
-        f"{_name(text[position])} at position {position + 1} is unknown to the model (in {near!r}); "
-        + advice
+        f"{_name(text[position])} at position {position + 1} is unknown to the model (in {near!r})",
+        hint,
     )
 
 
@@ -119,11 +122,11 @@ def _name(character: str) -> str:
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(encode_text(text, "utf-32-le"), np.uint32)
+    return np.frombuffer(encode_unicode(text, "utf-32-le"), np.uint32)
 
 
 def _runs(characters: str) -> Iterator[str]:
-    """Characters for a person to read, runs of code points as "a–z"."""
+    """Yields characters for a person to read, runs of code points as "a–z"."""
     names = {"\n": "newline", " ": "space", "\t": "tab"}
     start = 0
     for i in range(1, len(characters) + 1):

@@ -1,4 +1,4 @@
-"""Pieces that SentencePiece learns from the corpus."""
+"""A token for each piece that SentencePiece learns from the corpus."""
 
 from __future__ import annotations
 
@@ -9,23 +9,31 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from chargen.errors import ChargenError
-from chargen.tokenizers.base import Ids, IncrementalDetokenizer, Tokenizer, encode_text
+from chargen.tokenizers.base import Ids, IncrementalDetokenizer, Tokenizer, encode_unicode
 
-SAMPLE_CHARACTERS = 10_000_000  # what SentencePiece learns its pieces from; more adds time, not skill
-
-
+SAMPLE_CHARACTERS = 10_000_000  # of the corpus, to learn from; more takes time and gains nothing
 _LINE_CHARACTERS = 2_000  # longer lines are cut: SentencePiece silently drops overlong "sentences"
+
+_SPACE = "\u2581"  # how SentencePiece writes a space
+_ESCAPE = "\ufdd0"  # a code point that Unicode promises never to give to a character
+_ESCAPED_SPACE, _ESCAPED_ESCAPE = (_ESCAPE + "a").encode(), (_ESCAPE + "b").encode()
 
 
 class PieceTokenizer(Tokenizer):
-    """Pieces learned from the corpus by SentencePiece, with bytes for whatever they do not cover.
+    """Pieces of one or more characters, with the 256 bytes for all that they do not cover.
 
-    SentencePiece is lossless only when told so: identity normalisation, no dummy prefix, no removed
-    whitespace, byte fallback. Three things are left to do here. It writes a space as U+2581, so a
-    true U+2581 travels escaped. It drops overlong lines, so long ones are cut. Its id 0 is "unknown",
-    which byte fallback never uses, so our ids are its ids less one.
+    After a corpus about the sea, "the sea" may be ["the", " sea"], and "né" ["n", C3, A9].
+
+    SentencePiece is lossless only with the right options (identity normalisation, no dummy prefix, no
+    removed whitespace, byte fallback) and two precautions. It writes a space as U+2581, so a true
+    U+2581 is escaped. It drops overlong lines when it learns, so they are cut.
 
     Kudo and Richardson 2018, "SentencePiece", https://arxiv.org/abs/1808.06226.
+
+    Args:
+        model: the content of a SentencePiece model file.
+        kind: "bpe" or "unigram", the algorithm that learned it.
+        documents: whether to add an end symbol.
     """
 
     def __init__(self, model: bytes, kind: str, documents: bool = False) -> None:
@@ -48,7 +56,10 @@ class PieceTokenizer(Tokenizer):
     def build(
         cls, texts: Iterable[str], kind: str, vocab_size: int, documents: bool = False
     ) -> PieceTokenizer:
-        """Learns up to `vocab_size` pieces from the texts (their first ten million characters)."""
+        """Learns up to `vocab_size` pieces from the first `SAMPLE_CHARACTERS` of the texts.
+
+        Raises ChargenError if SentencePiece cannot learn from them.
+        """
         from sentencepiece import SentencePieceTrainer
 
         lines: list[str] = []
@@ -61,9 +72,10 @@ class PieceTokenizer(Tokenizer):
         counts = Counter("".join(lines))
         if not counts:
             raise ChargenError("the text is empty: there is no piece to learn")
-        # Single characters may fill half of what the bytes leave; rarer ones are spelled in bytes.
-        room = max(1, (vocab_size - 258) // 2)
-        rare = dict.fromkeys(ord(character) for character, _ in counts.most_common()[room:])
+        # Single characters may fill half of the vocabulary that the bytes leave; rarer characters are
+        # left to the bytes.
+        single = max(1, (vocab_size - 258) // 2)
+        rare = dict.fromkeys(ord(character) for character, _ in counts.most_common()[single:])
         model = io.BytesIO()
         try:
             SentencePieceTrainer.train(
@@ -88,19 +100,20 @@ class PieceTokenizer(Tokenizer):
             )
         except RuntimeError as error:
             raise ChargenError(
-                f"SentencePiece could not learn {vocab_size} pieces from this text: {error}; "
-                "try another --vocab-size, or --tokenizer char"
+                f"SentencePiece could not learn {vocab_size} pieces from this text: {error}",
+                "try another {vocab_size}, or {tokenizer} char",
             ) from error
         return cls(model.getvalue(), kind, documents)
 
     def encode(self, text: str) -> Ids:
-        encode_text(text, "utf-8")
+        encode_unicode(text, "utf-8")
         lines = list(_lines(_escape(text)))
         ids = [token for line in self._processor.encode(lines) for token in line]
+        # subtle: SentencePiece's 0 is "unknown", which byte fallback never uses. Ours begin at its 1.
         return (np.array(ids, np.int64) - 1).astype(self.dtype)
 
-    def stream(self) -> IncrementalDetokenizer:
-        return _UnescapingStream(self.pieces)
+    def detokenizer(self) -> IncrementalDetokenizer:
+        return _UnescapingDetokenizer(self.pieces)
 
     def _bytes(self, ids: Sequence[int] | Ids) -> bytes:
         data = super()._bytes(ids)
@@ -114,28 +127,19 @@ class PieceTokenizer(Tokenizer):
         return {**super().dump(), "tokenizer.model": self._model}
 
 
-class _UnescapingStream(IncrementalDetokenizer):
-    """Undoes `_escape` while text comes in parts."""
+class _UnescapingDetokenizer(IncrementalDetokenizer):
+    """Undoes `_escape`, where an escape and what it escapes may be two tokens."""
 
-    _held = ""
+    _withheld = ""
 
     def push(self, token: int) -> str:
-        text = self._held + super().push(token)
-        self._held = _ESCAPE if text.endswith(_ESCAPE) else ""
-        text = text.removesuffix(self._held)
+        text = self._withheld + super().push(token)
+        self._withheld = _ESCAPE if text.endswith(_ESCAPE) else ""
+        text = text.removesuffix(self._withheld)
         return text.replace(_ESCAPE + "a", _SPACE).replace(_ESCAPE + "b", _ESCAPE)
 
     def finish(self) -> str:
-        return self._held + super().finish()
-
-
-_SPACE = "\u2581"  # how SentencePiece writes a space
-
-
-_ESCAPE = "\ufdd0"  # a code point that Unicode promises never to give to a character
-
-
-_ESCAPED_SPACE, _ESCAPED_ESCAPE = (_ESCAPE + "a").encode(), (_ESCAPE + "b").encode()
+        return self._withheld + super().finish()
 
 
 def _escape(text: str) -> str:
@@ -147,7 +151,7 @@ def _piece_bytes(piece: str, is_byte: bool) -> bytes:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines with their newline, and only U+000A ends one; overlong lines are cut."""
+    """Yields lines with their newline, which is U+000A only; overlong lines are cut."""
     for line in io.StringIO(text, newline="\n"):
         for start in range(0, len(line), _LINE_CHARACTERS):
             yield line[start : start + _LINE_CHARACTERS]

@@ -1,6 +1,6 @@
-"""What can stand for a character that a model has never seen: e for é, " for “.
+"""Substitutes for characters that a model has never seen: e for é, " for “.
 
-Nothing is replaced silently: whoever asks here tells the person.
+A substitution is never silent: `Tokenizer.adapt` returns a sentence for each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _TYPOGRAPHY = {
 
 
 def substitutes(character: str) -> Iterator[str]:
-    """What could stand for a character, the nearest first: é gives e, “ gives "."""
+    """Yields texts that can replace a character, the nearest first; some may be empty.
+
+    For "É": "E" and a combining accent, twice; "E"; ""; ""; "é"; "e".
+    """
     decomposed = unicodedata.normalize("NFKD", character)
     yield unicodedata.normalize("NFD", character)
     yield decomposed

@@ -84,8 +84,11 @@ class Inspector:
         self._check(model, place)
         mark, _ = self._writers.read(model, prompt)
         clamp = chargen.Clamp(place.layer, place.component, value)
-        options = {"length": wish.length, "temperature": wish.temperature, "seed": seed}
-        return mark.text, mark.generate(**options), mark.clamped(clamp).generate(**options)
+        free, clamped = (
+            prefix.generate(length=wish.length, temperature=wish.temperature, seed=seed)
+            for prefix in (mark, mark.clamped(clamp))
+        )
+        return mark.text, free, clamped
 
     def copies(self, model: str, text: str, least: int = 30) -> Report:
         """What of a text stands in the text that a model was trained on."""

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from chargen import Sampler, TextGenerator
-from chargen.generation.cuda import draw_on_gpu
+from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Decoder
-from chargen.generation.draw import draw_on
+from chargen.generation.draw import sample_tokens
 from chargen.model import CELLS, LanguageModel, ModelConfig
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def place(cell="lstm", layers=2):
+def after_prefix(cell="lstm", layers=2):
     model = LanguageModel.new(ModelConfig(13, cell, layers, 24, 8), seed=2)
     decoder = Decoder(model)
-    state = decoder.start()
+    state = decoder.initial_state()
     return model, decoder, state, decoder.read([1, 4, 2], state)
 
 
@@ -30,42 +30,42 @@ def drawn(draws, steps=150):
 @pytest.mark.parametrize("streams", [1, 3])
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_same_seed_draws_the_same(cell, streams, temperature):
-    model, decoder, state, logits = place(cell)
+    model, decoder, state, logits = after_prefix(cell)
     sampler = Sampler(temperature)
-    expected = drawn(draw_on(decoder, state, logits, sampler, 5, streams))
-    found = draw_on_gpu(model, state, logits, sampler, 5, streams, capture=lambda step: step)
-    assert np.array_equal(drawn(found), expected)
+    expected = drawn(sample_tokens(decoder, state, logits, sampler, 5, streams))
+    result = sample_tokens_cuda(model, state, logits, sampler, 5, streams, capture=lambda step: step)
+    assert np.array_equal(drawn(result), expected)
 
 
-def test_a_mark_goes_on_there_unless_it_cannot(verse, monkeypatch):
+def test_a_prefix_is_continued_on_the_gpu_unless_that_is_impossible(verse, monkeypatch):
     writer = TextGenerator.new(verse, hidden_size=16)
-    mark = writer.read("a bird")
-    asked = []
+    prefix = writer.read("a bird")
+    models = []
 
     def draw(model, *arguments):
-        asked.append(model)
-        return draw_on_gpu(model, *arguments, capture=lambda step: step)
+        models.append(model)
+        return sample_tokens_cuda(model, *arguments, capture=lambda step: step)
 
-    monkeypatch.setattr("chargen.generation.prefix.draw_on_gpu", draw)
-    there = mark.on_gpu(writer.model)
-    assert there.generate(length=100, seed=1) == mark.generate(length=100, seed=1)
-    assert there.read(" sang").generate(length=9, seed=1) == mark.read(" sang").generate(
+    monkeypatch.setattr("chargen.generation.prefix.sample_tokens_cuda", draw)
+    on_gpu = prefix.on_gpu(writer.model)
+    assert on_gpu.generate(length=100, seed=1) == prefix.generate(length=100, seed=1)
+    assert on_gpu.read(" sang").generate(length=9, seed=1) == prefix.read(" sang").generate(
         length=9, seed=1
     )
-    assert asked == [writer.model] * 2
-    several = there.generate_many(num=3, length=50, seed=2)
-    assert several == mark.generate_many(num=3, length=50, seed=2)
-    assert len(asked) == 3
-    assert there.generate(length=50, seed=1, top_k=3) == mark.generate(length=50, seed=1, top_k=3)
-    assert len(asked) == 3
+    assert models == [writer.model] * 2
+    several = on_gpu.generate_many(num=3, length=50, seed=2)
+    assert several == prefix.generate_many(num=3, length=50, seed=2)
+    assert len(models) == 3
+    assert on_gpu.generate(length=50, seed=1, top_k=3) == prefix.generate(length=50, seed=1, top_k=3)
+    assert len(models) == 3
 
 
 @pytest.mark.gpu
 @gpu
 @pytest.mark.parametrize("streams", [1, 64])
 def test_a_captured_step_draws_the_same(streams):
-    model, decoder, state, logits = place()
+    model, decoder, state, logits = after_prefix()
     sampler = Sampler(0.8)
-    expected = drawn(draw_on(decoder, state, logits, sampler, 5, streams), 300)
-    found = drawn(draw_on_gpu(model.cuda(), state, logits, sampler, 5, streams), 300)
-    assert np.mean(found[:20] == expected[:20]) > 0.9  # rounding may decide, then all is another text
+    expected = drawn(sample_tokens(decoder, state, logits, sampler, 5, streams), 300)
+    result = drawn(sample_tokens_cuda(model.cuda(), state, logits, sampler, 5, streams), 300)
+    assert np.mean(result[:20] == expected[:20]) > 0.9  # rounding may decide, then all is another text

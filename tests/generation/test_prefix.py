@@ -1,4 +1,4 @@
-"""A place in a text can be gone on from as often as one likes, however it was reached."""
+"""A prefix can be continued any number of times, however it was read."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def writer(request, verse):
     return TextGenerator.new(text, tokenizer=request.param, vocab_size=320, hidden_size=16)
 
 
-def test_read_in_parts_it_is_the_place_of_the_whole(writer):
+def test_a_prefix_read_in_parts_is_the_one_read_at_once(writer):
     whole = writer.read("a bird sings né")
     parts = writer.read("a bi").read("rd sin").read("").read("gs n").read("é")
     assert parts.text == whole.text
@@ -19,34 +19,34 @@ def test_read_in_parts_it_is_the_place_of_the_whole(writer):
     assert "".join(parts.stream(seed=3)) == "".join(whole.stream(seed=3))
 
 
-def test_what_goes_on_from_it_is_what_generate_writes(poet):
-    mark = poet.read("a bird ")
+def test_a_prefix_is_continued_as_generate_continues_its_text(poet):
+    prefix = poet.read("a bird ")
     for seed in (1, 2, 1):  # the second time as the first: nothing was changed
-        assert "a bird " + "".join(mark.stream(length=80, seed=seed)) == poet.generate(
+        assert "a bird " + "".join(prefix.stream(length=80, seed=seed)) == poet.generate(
             "a bird ", length=80, seed=seed
         )
-    side = list(mark.streams(3, 80, Sampler(0.8), seed=1))
-    assert "".join(pieces[0] for pieces in side) == "".join(mark.stream(length=80, seed=1))
+    side = list(prefix.streams(3, 80, Sampler(0.8), seed=1))
+    assert "".join(pieces[0] for pieces in side) == "".join(prefix.stream(length=80, seed=1))
 
 
-def test_a_choice_leads_elsewhere_and_leaves_the_place_alone(poet):
-    mark = poet.read("a bird ")
-    before = mark.expected()
+def test_a_longer_prefix_is_another_one_and_leaves_the_first_unchanged(poet):
+    prefix = poet.read("a bird ")
+    before = prefix.expected()
     assert set("sw") == set(list(before)[:2])  # sings or waits
-    assert next(iter(mark.read("s").expected())) == "i"
-    assert next(iter(mark.read("w").expected())) == "a"
-    assert mark.expected() == before
+    assert next(iter(prefix.read("s").expected())) == "i"
+    assert next(iter(prefix.read("w").expected())) == "a"
+    assert prefix.expected() == before
 
 
 def test_expected_is_the_distribution_that_is_drawn_from(poet):
-    mark = poet.read("a bird ")
-    chances = mark.expected()
+    prefix = poet.read("a bird ")
+    chances = prefix.expected()
     assert sum(chances.values()) == pytest.approx(1)
     assert list(chances.values()) == sorted(chances.values(), reverse=True)
     likeliest = next(iter(chances))
-    assert mark.expected(Sampler(0)) == {likeliest: 1.0}
-    assert list(mark.expected(Sampler(1.0, top_k=2))) == list(chances)[:2]
-    assert mark.expected(Sampler(2.0))[likeliest] < chances[likeliest]
+    assert prefix.expected(Sampler(0)) == {likeliest: 1.0}
+    assert list(prefix.expected(Sampler(1.0, top_k=2))) == list(chances)[:2]
+    assert prefix.expected(Sampler(2.0))[likeliest] < chances[likeliest]
 
 
 def test_the_end_of_a_document_and_parts_of_a_character_have_names(verse):
@@ -57,7 +57,7 @@ def test_the_end_of_a_document_and_parts_of_a_character_have_names(verse):
     assert "<A9>" not in of_bytes.read("a").expected()  # no character begins with it
 
 
-def test_a_character_without_relatives_is_an_error_and_a_relative_is_told(poet):
+def test_a_character_without_a_substitute_is_an_error_and_a_substitute_is_a_warning(poet):
     with pytest.raises(ChargenError, match=r"U\+65E5"):
         poet.read("日")
     with pytest.warns(UserWarning, match="é"):

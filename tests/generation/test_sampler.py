@@ -70,7 +70,7 @@ def test_no_setting_draws_an_id_without_probability(logits, temperature, top_k, 
     probabilities = sampler.probabilities(row)
     assert abs(probabilities.sum() - 1) < 1e-9
     assert (probabilities > 0).sum() <= (top_k or len(row))
-    assert probabilities[token] > 0 or sampler._sharpness > 1e6  # underflow, not exclusion
+    assert probabilities[token] > 0 or sampler.inverse_temperature > 1e6  # underflow, not exclusion
 
 
 @pytest.mark.parametrize(

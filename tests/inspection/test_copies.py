@@ -92,9 +92,10 @@ def test_large_alphabets_and_characters_beyond_them():
     text = "né" + corpus[100:150] + "😀" + corpus[5950:] + "x"
     report = Copies.of(corpus).report(text, 20)
     assert passages(report) == [(2, 50, 100, 1), (53, 50, 5950, 1)]
-    limit = Copies.of(corpus).limit(10).follow(corpus[:10])
-    assert limit.refuses(corpus[10])
-    assert not limit.refuses("é")
+    limit = Copies.of(corpus).limit(10)
+    state = limit.start(corpus[:10])
+    assert limit.step(state, corpus[10]) is None
+    assert limit.step(state, "é") is not None
 
 
 def test_new_words_are_those_that_stand_nowhere_as_words():
@@ -175,7 +176,7 @@ def test_where_every_way_on_is_a_copy_it_says_so():
     writer = TextGenerator.new(text, hidden_size=8)
     corpus = "aabbabab" * SMALLEST  # in which each letter follows each
     mark = writer.read("a").limited(Copies.of(corpus).limit(1))
-    with pytest.raises(ChargenError, match="every way on is refused"):
+    with pytest.raises(ChargenError, match="the constraints refuse every one"):
         mark.generate(length=5)
     with pytest.raises(ChargenError, match="at least 1"):
         Copies.of(corpus).limit(0)

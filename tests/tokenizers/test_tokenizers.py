@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargen import ChargenError
-from chargen.tokenizers.build import KINDS, ByteTokenizer, build_tokenizer, load_tokenizer
+from chargen.tokenizers.build import KINDS, build_tokenizer, load_tokenizer
+from chargen.tokenizers.bytes import ByteTokenizer
 from chargen.tokenizers.characters import CharTokenizer
 from chargen.tokenizers.pieces import PieceTokenizer
 
@@ -56,34 +57,34 @@ def test_decode_of_encode_is_any_text_that_characters_were_built_from(text):
 
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
-def test_the_join_of_the_stream_is_decode_for_any_ids(data):
+def test_the_join_of_the_incremental_text_is_decode_for_any_tokens(data):
     for kind in KINDS:
         tokenizer = _built(kind)
         ids = data.draw(st.lists(st.integers(0, len(tokenizer) - 1), max_size=30))
-        stream = tokenizer.stream()
-        assert "".join(map(stream.push, ids)) + stream.finish() == tokenizer.decode(ids)
+        detokenizer = tokenizer.detokenizer()
+        assert "".join(map(detokenizer.push, ids)) + detokenizer.finish() == tokenizer.decode(ids)
 
 
-def test_a_stream_never_shows_half_a_character():
+def test_a_detokenizer_never_shows_half_a_character():
     tokenizer = ByteTokenizer()
-    stream = tokenizer.stream()
-    assert [stream.push(i) for i in tokenizer.encode("é!")] == ["", "é", "!"]
-    assert stream.push(0xC3) == ""
-    assert stream.finish() == "\ufffd"
+    detokenizer = tokenizer.detokenizer()
+    assert [detokenizer.push(i) for i in tokenizer.encode("é!")] == ["", "é", "!"]
+    assert detokenizer.push(0xC3) == ""
+    assert detokenizer.finish() == "\ufffd"
 
 
 @pytest.mark.parametrize("kind", ["byte", "bpe"])
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_the_guide_allows_exactly_what_goes_on_as_utf8(kind, data):
+def test_the_utf8_transitions_allow_exactly_what_can_go_on_as_utf8(kind, data):
     tokenizer = _built(kind)
     state, written = 0, b""
     for _ in range(6):
-        allowed = np.flatnonzero(tokenizer.guide.after[state] >= 0)
+        allowed = np.flatnonzero(tokenizer.utf8_transitions[state] >= 0)
         for token in data.draw(st.lists(st.integers(0, len(tokenizer) - 1), max_size=3)):
             assert (token in allowed) == _begins_utf8(written + tokenizer.pieces[token])
         token = data.draw(st.sampled_from(allowed.tolist()))
-        state, written = tokenizer.guide.after[state, token], written + tokenizer.pieces[token]
+        state, written = tokenizer.utf8_transitions[state, token], written + tokenizer.pieces[token]
     assert _begins_utf8(written)
 
 
@@ -101,8 +102,8 @@ def _is_utf8(data: bytes) -> bool:
         return False
 
 
-def test_characters_need_no_guide():
-    assert _built("char").guide is None
+def test_characters_need_no_utf8_transitions():
+    assert _built("char").utf8_transitions is None
 
 
 def test_save_and_load_give_the_same_tokenizer(tokenizer):
@@ -138,7 +139,7 @@ def test_an_unknown_character_is_named_with_code_point_and_position():
 
 
 def test_more_characters_than_a_script_has_is_an_error_with_advice():
-    with pytest.raises(ChargenError, match="use --tokenizer byte or --tokenizer bpe"):
+    with pytest.raises(ChargenError, match="use tokenizer byte or tokenizer bpe"):
         CharTokenizer.build(["".join(map(chr, range(0x3400, 0x9000)))])
 
 
@@ -155,7 +156,7 @@ def test_a_novel_with_thousands_of_characters_is_fine():
         ("\u00e9", "e\u0301", "\u00e9"),  # composed
         ("e\u0301", "\u00e9", "e\u0301"),  # decomposed, nothing lost
         ('"', "“", '"'),
-        ("'", "“", "'"),  # the nearest relative's relative
+        ("'", "“", "'"),  # the substitute's substitute
         ("-", "—", "-"),
         (".", "…", "..."),
         ("fi", "ﬁ", "fi"),
@@ -164,7 +165,7 @@ def test_a_novel_with_thousands_of_characters_is_fine():
         ("u", "Ü", "u"),
     ],
 )
-def test_a_prompt_takes_the_nearest_known_relative_and_says_so(known, prompt, adapted):
+def test_a_prompt_takes_the_nearest_known_substitute_and_says_so(known, prompt, adapted):
     tokenizer = CharTokenizer.build([known])
     text, notes = tokenizer.adapt(prompt)
     assert text == adapted
@@ -176,9 +177,9 @@ def test_a_known_prompt_is_never_changed():
     assert tokenizer.adapt("e\u0301\u00e9") == ("e\u0301\u00e9", [])
 
 
-def test_a_character_without_relatives_is_an_error_or_skipped_aloud():
+def test_a_character_without_a_substitute_is_an_error_or_skipped_aloud():
     tokenizer = CharTokenizer("abc")
-    with pytest.raises(ChargenError, match=r"'日' \(U\+65E5.*position 2.*--unknown skip"):
+    with pytest.raises(ChargenError, match=r"'日' \(U\+65E5.*position 2.*skip=True"):
         tokenizer.adapt("a日b")
     text, notes = tokenizer.adapt("a日b", skip=True)
     assert text == "ab"

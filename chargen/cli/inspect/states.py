@@ -78,7 +78,7 @@ def states(
     (character by component) for cell, hidden and every gate; components. With a longer text,
     components alone.
     """
-    from chargen.generation.constraints import Clamp
+    from chargen.generation.decoder import Clamp
     from chargen.inspection.components import FEWEST
     from chargen.inspection.states import names
     from chargen.rendering import colouring
