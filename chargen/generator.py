@@ -116,39 +116,53 @@ class TextGenerator:
         progress: TrainingState | None = None,
         ranks: Ranks = ALONE,
     ) -> Iterator[Step]:
-        """Trains step by step, five minutes where no budget is given; see `language_modeling.train`.
+        """Trains step by step; yields what each step gave.
 
-        Without `batch` and `window`, a short text gets smaller ones than the default, and without
-        `learning_rate`, a short budget a higher one than a long budget. `progress` is
-        where an earlier training was left; `Run` keeps it in a folder. `ranks` says which of several
-        processes this is.
+        The budget is one of `minutes`, `epochs` (passes over the training part) and `steps`; without
+        one, five minutes. Without `batch` and `window`, a short text gets smaller ones than a long
+        text; without `learning_rate`, a short budget gets a higher one than a long budget.
+        `val_fraction` is the share of the text, from its end, to validate on. `progress` is the state
+        of an earlier training to continue from, which `Run` keeps in a folder; `ranks` is this one of
+        several processes. Raises ChargenError for a value that makes no sense, and for a text that is
+        too short to learn from.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
-        if not isinstance(text, Corpus):
-            text = self.prepare(text, val_fraction)
+        corpus = text if isinstance(text, Corpus) else self.prepare(text, val_fraction)
         config = TrainConfig(
             minutes, epochs, steps, seed=seed, precision=precision, generations=generations
         )
-        fitting = fit_batch(config, len(text.training))
+        fitting = fit_batch(config, len(corpus.training))
         config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
         if learning_rate is None:
-            learning_rate = suited_rate(self.model, config, len(text.training))
+            learning_rate = suited_rate(self.model, config, len(corpus.training))
         config = replace(config, learning_rate=learning_rate)
+        return self.train_on(corpus, config, progress, ranks)
+
+    def train_on(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        state: TrainingState | None = None,
+        ranks: Ranks = ALONE,
+    ) -> Iterator[Step]:
+        """Trains step by step, exactly as `config` says; see `train`, which chooses what is left open.
+
+        `record` names the corpus and the settings from the call on, and the scores from the first
+        evaluation on.
+        """
         self.record["corpus"] = {
-            "name": text.name,
-            "sha256": text.sha256,
-            "bytes": text.size,
-            "split_on": text.split_on,
-            "val_fraction": text.val_fraction,
+            "name": corpus.name,
+            "sha256": corpus.sha256,
+            "bytes": corpus.size,
+            "split_on": corpus.split_on,
+            "val_fraction": corpus.val_fraction,
         }
         self.record["training"] = asdict(config)
-        return self._steps(text, config, progress, ranks)
+        return self._steps(train(self.model, corpus, config, state, ranks))
 
-    def _steps(
-        self, text: Corpus, config: TrainConfig, progress: TrainingState | None, ranks: Ranks
-    ) -> Iterator[Step]:
-        for step in train(self.model, text, config, progress, ranks):
+    def _steps(self, steps: Iterator[Step]) -> Iterator[Step]:
+        for step in steps:
             self._decoders.clear()  # their copies of the weights are out of date
             if step.score or step.finished:
                 self.record["scores"] = _scores(step)

@@ -79,7 +79,7 @@ def compare(
                 shape = {"cell": cell, "layers": depth, "bidirectional": both}
                 reader = new(texts, None, [], options | shape)
                 steps = train_on(reader, texts, apart, {"minutes": minutes}, options)
-                last = watch(steps, line, lambda step: "; nothing was kept")
+                last = watch(steps, line, "; nothing is saved")
                 say(f"{name}: accuracy {last.score.accuracy:.1%}")
                 rows.append(
                     {

@@ -13,7 +13,7 @@ from chargen.cli.classify.data_options import describe, read, table_options
 from chargen.cli.classify.report import measures, table
 from chargen.cli.classify.training_options import line, new, shape_options, train_on
 from chargen.cli.options import Number, Source, was_given
-from chargen.cli.progress_bar import clock, watch
+from chargen.cli.progress_bar import format_seconds, watch
 from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -112,17 +112,17 @@ def train(
                 f"note: of each text {longest:,} {unit} are shown at a time, each time others, so "
                 "that the budget is enough for all texts several times"
             )
-        last = watch(training, line, lambda step: kept)
+        last = watch(training, line, kept)
     score: ClassScore | None = last.score
     if score:
         say(
             f"done     accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f}, on "
             f"{len(score.labels):,} texts it never saw; best at step {last.best_step:,} of "
-            f"{last.number:,}, in {clock(last.seconds)}"
+            f"{last.number:,}, in {format_seconds(last.seconds)}"
         )
         say(table(score))
     else:
-        say(f"done     {last.number:,} steps in {clock(last.seconds)}, without validation")
+        say(f"done     {last.number:,} steps in {format_seconds(last.seconds)}, without validation")
     say(f"model    {folder}\npredict  chargen classify predict -m {shlex.quote(str(folder))} …")
     if as_json:
         record = {

@@ -135,7 +135,7 @@ def _trained(
         say(f"model    {cell} {layers} × {hidden}, {config.parameters:,} parameters")
         writer = TextGenerator(LanguageModel.new(config, seed), corpus.tokenizer)
         steps = writer.train(corpus, minutes=minutes, seed=seed)
-        last = watch(steps, _line, lambda step: "; nothing was kept")
+        last = watch(steps, _line, "; nothing is saved")
         found[cell] = (
             last.val_bits_per_character,
             reach(writer.model, corpus.validation, farthest, seed),
