@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import torch
+
 from chargen.classifier import BATCH, LEARNING_RATE, TextClassifier
 from chargen.data.batches import MAX_LENGTH
 from chargen.data.corpus import Corpus
@@ -53,7 +55,7 @@ def compare_classifiers(
     balance: bool = False,
     max_length: int = MAX_LENGTH,
     seed: int = 0,
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
 ) -> Iterator[tuple[str, TextClassifier, Iterator[Step]]]:
     """Yields for each of `shapes` its name, a fresh classifier and the steps of its training.
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chargen.cli.terminal import say
-from chargen.data.text import BUILTIN, name_of
 from chargen.errors import ChargenError
 from chargen.storage.atomic import MANIFEST
 
@@ -18,6 +17,8 @@ def training_folder(out: str | None, sources: Sequence[str], resume: bool, overw
     With `resume` and without `out`, it is the folder under checkpoints that was trained in last, of
     `sources` where they are given. Raises ChargenError where `free_folder` does.
     """
+    from chargen.data.text import BUILTIN, name_of
+
     name = name_of(sources or [BUILTIN])
     if out is None:
         _refuse_path(name)

@@ -6,9 +6,9 @@
         for step in launch.start():
             ...
 
-The command line and the page's worker train through this. A stage takes seconds, so each is made when
-it is first read: a door can say what one stage gave before the next begins. Several processes read the
-stages in the same order, and the first process makes what the others then share.
+The command line and the page's worker both train through this file. A stage can take seconds, so it is
+made when it is first read, and the caller reports one stage before the next begins. Several processes
+must read the stages in the same order: the first process makes them for all.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from chargen.training.loop import Step
 from chargen.training.planner import Plan, plan
 
 MINUTES = 5.0  # the budget of a request that names none
+# Fields of a request that a resumed training takes from its state: they decide the tokens of the text.
 _READING = ("encoding", "tokenizer", "vocab_size", "split_on", "val_fraction")
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What a person asks for; the planner chooses what is None."""
+    """Everything that a person can ask of a training; the planner chooses the sizes that are None."""
 
     sources: tuple[str, ...] = ()  # files, folders, or "-"; the built-in corpus where there is none
     encoding: str = "utf-8"  # of the sources
@@ -75,7 +76,7 @@ class TrainRequest:
         return Text.open(self.sources or (BUILTIN,), self.encoding)
 
     def prepare(self, text: Text, ranks: Ranks = ALONE) -> Corpus:
-        """Tokenizes a text into the cache; of several processes the first does, for all."""
+        """Tokenizes a text into the cache, in the first of several processes, or finds it there."""
         recipe: dict[str, Any] = {
             "vocab_size": self.vocab_size,
             "split_on": self.split_on,
@@ -85,7 +86,7 @@ class TrainRequest:
         return prepare(text, kind=self.tokenizer, **recipe)
 
     def plan(self, corpus: Corpus) -> Plan:
-        """Chooses what was left open; measures the speed of the device for that."""
+        """Chooses the sizes that are None; measures the speed of the device for that."""
         budget = self.budget or {"minutes": MINUTES}
         config = TrainConfig(**budget, seed=self.seed, precision=self.precision)
         sizes = {
@@ -102,7 +103,7 @@ class TrainRequest:
         return plan(corpus, find_device(self.device), config, sizes)
 
     def settings(self, chosen: Plan) -> dict[str, Any]:
-        """What a state keeps of its request, under the names of the command line's options."""
+        """Returns what a state keeps of this request, by the names of the command line's options."""
         sources = self.sources or (BUILTIN,)
         return {
             # Absolute, so that the text is found again from another folder.
@@ -130,17 +131,17 @@ class NewTraining:
 
     @cached_property
     def text(self) -> Text:
-        """The sources, opened; its notes are for the person who gave them."""
+        """The opened sources; its notes are for the person who named them."""
         return self._request.open()
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The text in tokens; it comes from the cache, or goes there."""
+        """The text in tokens, from the cache."""
         return self._request.prepare(self.text, self._run.ranks)
 
     @cached_property
     def plan(self) -> Plan:
-        """The model and its training, and the reason for what was chosen."""
+        """The shape of the model, the settings of its training, and the reason for both."""
         return self._run.ranks.broadcast_object(lambda: self._request.plan(self.corpus))
 
     @cached_property
@@ -149,7 +150,7 @@ class NewTraining:
         return baseline_bits(self.corpus)
 
     def start(self) -> Iterator[Step]:
-        """The steps of the training, of a fresh model; see `Run.begin`."""
+        """Makes the model and returns the steps of its training; see `Run.begin`."""
         request, plan = self._request, self.plan
         model = LanguageModel.new(plan.model, request.seed).to(find_device(request.device))
         writer = TextGenerator(model, self.corpus.tokenizer)
@@ -159,9 +160,9 @@ class NewTraining:
 class ResumedTraining:
     """A training that continues from a saved state.
 
-    Only the sources and the budget of `request` count, and only where they are given: all else stays
-    as it was. Raises ChargenError where the state does not know its sources; reading `text` raises it
-    for another text than the training began with.
+    `request` may name the sources anew and a larger budget; its other fields are ignored. Raises
+    ChargenError for a state that does not say how its text was read; `text` raises it for another text
+    than the training began with.
     """
 
     def __init__(self, run: Run, saved: ResumePoint, request: TrainRequest) -> None:
@@ -198,5 +199,5 @@ class ResumedTraining:
         return baseline_bits(self.corpus)
 
     def start(self) -> Iterator[Step]:
-        """The steps from the saved one on; see `Run.resume`."""
+        """Returns the steps after the saved one; see `Run.resume`."""
         return self._run.resume(self._saved, self.corpus, **self._request.budget)
