@@ -122,9 +122,9 @@ class TextGenerator:
         one, five minutes. Without `batch` and `window`, a short text gets smaller ones than a long
         text; without `learning_rate`, a short budget gets a higher one than a long budget.
         `val_fraction` is the share of the text, from its end, to validate on. `progress` is the state
-        of an earlier training to continue from, which `Run` keeps in a folder; `ranks` is this one of
-        several processes. Raises ChargenError for a value that makes no sense, and for a text that is
-        too short to learn from.
+        of an earlier training to continue from, which `Run` keeps in a folder; `ranks` says which of
+        several processes this is. Raises ChargenError for a value that makes no sense, and for a text
+        that is too short to learn from.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
