@@ -118,47 +118,64 @@ class TextGenerator:
         progress: TrainingState | None = None,
         ranks: Ranks = ALONE,
     ) -> Iterator[Step]:
-        """Trains step by step, five minutes where no budget is given; see `language_modeling.train`.
+        """Trains step by step; yields what each step gave.
 
-        Without `batch` and `window`, a short text gets smaller ones than the default, and without
-        `learning_rate`, a short budget a higher one than a long budget. `progress` is
-        where an earlier training was left; `Run` keeps it in a folder. `ranks` says which of several
-        processes this is.
+        The budget is one of `minutes`, `epochs` (passes over the training part) and `steps`; without
+        one, five minutes. Without `batch` and `window`, a short text gets smaller ones than a long
+        text; without `learning_rate`, a short budget gets a higher one than a long budget.
+        `val_fraction` is the share of the text, from its end, to validate on. `progress` is the state
+        of an earlier training to continue from, which `Run` keeps in a folder; `ranks` says which of
+        several processes this is. Raises ChargenError for a value that makes no sense, and for a text
+        that is too short to learn from.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
-        if not isinstance(text, Corpus):
-            text = self.prepare(text, val_fraction)
+        corpus = text if isinstance(text, Corpus) else self.prepare(text, val_fraction)
         config = TrainConfig(
             minutes, epochs, steps, seed=seed, precision=precision, generations=generations
         )
-        fitting = fit_batch(config, len(text.training))
+        fitting = fit_batch(config, len(corpus.training))
         config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
         threads = None
         if learning_rate is None:
-            learning_rate, threads = measured_rate(self.model, config, len(text.training))
+            learning_rate, threads = measured_rate(self.model, config, len(corpus.training))
         config = replace(config, learning_rate=learning_rate)
+        return self.train_on(corpus, config, progress, ranks, threads)
+
+    def train_on(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        state: TrainingState | None = None,
+        ranks: Ranks = ALONE,
+        threads: int | None = None,
+    ) -> Iterator[Step]:
+        """Trains step by step, exactly as `config` says; see `train`, which chooses what is left open.
+
+        `record` names the corpus and the settings from the call on, and the scores from the first
+        evaluation on.
+        """
         self.record["corpus"] = {
-            "name": text.name,
-            "sha256": text.sha256,
-            "bytes": text.size,
-            "split_on": text.split_on,
-            "val_fraction": text.val_fraction,
+            "name": corpus.name,
+            "sha256": corpus.sha256,
+            "bytes": corpus.size,
+            "split_on": corpus.split_on,
+            "val_fraction": corpus.val_fraction,
         }
         self.record["training"] = asdict(config)
-        return self._steps(text, config, progress, ranks, threads)
+        return self._steps(corpus, config, state, ranks, threads)
 
     def _steps(
         self,
-        text: Corpus,
+        corpus: Corpus,
         config: TrainConfig,
-        progress: TrainingState | None,
+        state: TrainingState | None,
         ranks: Ranks,
         threads: int | None,
     ) -> Iterator[Step]:
-        progress = progress or TrainingState.begin(self.model, config, ranks=ranks)
-        progress.threads = progress.threads or threads
-        for step in train(self.model, text, config, progress, ranks):
+        state = state or TrainingState.begin(self.model, config, ranks=ranks)
+        state.threads = state.threads or threads
+        for step in train(self.model, corpus, config, state, ranks):
             self._decoders.clear()  # their copies of the weights are out of date
             if step.score or step.finished:
                 self.record["scores"] = _scores(step)

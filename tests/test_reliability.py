@@ -626,7 +626,7 @@ def test_a_full_disk(call, files, tmp_path):
 
     more = ["train", "--resume", "--out", "model", "--steps", 40]
     status = call(*more, preexec_fn=small_disk)
-    plain(*status, 1, r"cannot be written: File too large.*go on .*chargen train --resume -o model")
+    plain(*status, 1, r"cannot be written: File too large.*continue .*chargen train --resume -o model")
     assert not list((tmp_path / "model").rglob("*.new"))
     assert TextGenerator.load(tmp_path / "model").generate(seed=1) == before
     status, _, err = call(*more)
@@ -788,7 +788,7 @@ def test_a_signal_keeps_everything(start, call, files, tmp_path, number):
         _, err = process.communicate(timeout=30)
         assert time.monotonic() - began < 10  # a step and a save, with room for a busy machine
     assert process.returncode == 128 + number
-    stopped = int(re.search(r"stopped at step ([\d,]+), and all is kept", err)[1].replace(",", ""))
+    stopped = int(re.search(r"stopped at step ([\d,]+); everything is saved", err)[1].replace(",", ""))
     assert "chargen train --resume -o checkpoints/verse" in err
     assert not list(folder.rglob("*.new"))
     with Run(folder) as run:

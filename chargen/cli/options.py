@@ -27,6 +27,20 @@ class Number(click.FloatRange):
         return number
 
 
+class Several(click.ParamType):  # type: ignore[type-arg]
+    """Values separated by commas, each checked by the type `kind`."""
+
+    name = "list"
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, list):
+            return value
+        return [self._kind.convert(part.strip(), param, ctx) for part in value.split(",")]
+
+
 class Source(click.ParamType):  # type: ignore[type-arg]
     """Where a text comes from: a file, a folder, - for standard input, or the built-in corpus."""
 

@@ -1,4 +1,4 @@
-"""Where a training lives: the folder that was named, the one to go on with, or the next free one."""
+"""The folder of a training: the one that was named, the one to resume, or the next free one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from chargen.errors import ChargenError
 from chargen.storage.atomic import MANIFEST
 
 
-def folder_of(out: str | None, sources: Sequence[str], resume: bool, overwrite: bool) -> Path:
-    """Where the training lives: the folder asked for, the one to go on with, or the next free one."""
-    from chargen.data.text import name_of
+def training_folder(out: str | None, sources: Sequence[str], resume: bool, overwrite: bool) -> Path:
+    """Returns the folder for a training of a generator on `sources`.
 
-    name = name_of(sources or ["python-docs"])
+    With `resume` and without `out`, it is the folder under checkpoints that was trained in last, of
+    `sources` where they are given. Raises ChargenError where `free_folder` does.
+    """
+    from chargen.data.text import BUILTIN, name_of
+
+    name = name_of(sources or [BUILTIN])
     if out is None:
         _refuse_path(name)
     if out is None and resume:
@@ -25,28 +29,32 @@ def folder_of(out: str | None, sources: Sequence[str], resume: bool, overwrite: 
         if not trained:
             return checkpoints / name
         folder = max(trained, key=lambda states: states.stat().st_mtime).parent
-        say(f"going on with {folder}")
+        say(f"resuming {folder}")
         return folder
-    return free_folder(out, name, overwrite or resume, "go on with its training by --resume, ")
+    return free_folder(out, name, overwrite or resume, "resume its training with --resume, ")
 
 
-def free_folder(out: str | None, name: str, taken: bool, way_on: str) -> Path:
-    """The folder asked for, or the next free one of this name; a `taken` one if meant."""
+def free_folder(out: str | None, name: str, reuse: bool, choices: str = "") -> Path:
+    """Returns the folder `out`, or without it the next free one under checkpoints that `name` names.
+
+    With `reuse`, the folder may hold a model already. Raises ChargenError for an `out` that cannot be
+    used; `choices` comes first in what it advises.
+    """
     if out is not None:
         folder = Path(out)
         if folder.exists() and not folder.is_dir():
             raise ChargenError(f"--out {out!r} is a file; name a folder")
-        if not taken and _kept(folder):
+        if not reuse and _holds_files(folder):
             if (folder / MANIFEST).exists() or (folder / "resume").exists():
                 raise ChargenError(
-                    f"{folder} already holds a model; {way_on}replace it with --overwrite, or name "
+                    f"{folder} already holds a model; {choices}replace it with --overwrite, or name "
                     "another --out"
                 )
             raise ChargenError(f"{folder} holds other files already; name another --out")
         return folder
     _refuse_path(name)
     folder, number = Path("checkpoints", name), 1
-    while not taken and _kept(folder):
+    while not reuse and _holds_files(folder):
         number += 1
         folder = Path("checkpoints", f"{name}-{number}")
     if number > 1:
@@ -55,18 +63,18 @@ def free_folder(out: str | None, name: str, taken: bool, way_on: str) -> Path:
 
 
 def refuse_other_files(folder: Path) -> None:
-    """Raises ChargenError for a folder without a training to resume, but with something else in it."""
-    if _kept(folder):
+    """Raises ChargenError for a folder that holds files, but no training to resume."""
+    if _holds_files(folder):
         raise ChargenError(
-            f"{folder} holds no training that could go on, but other files; name another --out"
+            f"{folder} holds other files, but no training to resume; name another --out"
         )
 
 
-def _kept(folder: Path) -> bool:
-    """Whether there is anything in a folder; what a process left that died at once is nothing."""
-    left = re.compile(r"\.lock|resume|resume/state-\d+\.new(/.*)?")
+def _holds_files(folder: Path) -> bool:
+    """Returns whether a folder holds anything but what a process leaves that dies at once."""
+    leftover = re.compile(r"\.lock|resume|resume/state-\d+\.new(/.*)?")
     paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-    return any(not left.fullmatch(path) for path in paths)
+    return any(not leftover.fullmatch(path) for path in paths)
 
 
 def _refuse_path(name: str) -> None:

@@ -1,4 +1,4 @@
-"""`chargen train`: learns from a text."""
+"""`chargen train`: trains a generator on a text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,98 +14,105 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargen.cli.options import Number, Source, was_given
-from chargen.cli.output_folder import folder_of, refuse_other_files
-from chargen.cli.progress_bar import clock, watch
+from chargen.cli.output_folder import refuse_other_files, training_folder
+from chargen.cli.progress_bar import format_seconds, watch
 from chargen.cli.terminal import say, shown
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
     from chargen.data.corpus import Corpus
-    from chargen.data.text import Text
+    from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
     from chargen.runs.run import Run
     from chargen.runs.state import ResumePoint
     from chargen.training.distributed import Ranks
     from chargen.training.loop import Step
 
 
-@click.command(short_help="Learn from a text.")
+@click.command(short_help="Train on a text.")
 @click.argument("corpus", nargs=-1, type=Source())
 @click.option(
     "-o",
     "--out",
     metavar="DIR",
-    help="Where the model is written.  [default: checkpoints/NAME, or the next free NAME-2]",
+    help="Folder of the model.  [default: checkpoints/NAME, or the next free NAME-2]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the model in the folder of --out.")
-@click.option("--resume", is_flag=True, help="Go on with a training that was stopped or killed.")
+@click.option("--overwrite", is_flag=True, help="Replace the model that is in the folder.")
+@click.option("--resume", is_flag=True, help="Continue a training that was stopped or killed.")
 @click.option(
     "--save-every",
     type=Number(min=0),
     default=60,
     metavar="SECONDS",
-    help="How often the state is kept, beside every evaluation.",
+    help="Time between two saved states; every evaluation saves one, too.",
 )
 @click.option(
     "--minutes",
     type=Number(min=0, min_open=True),
-    help="At most so much time; a short text takes less.  [default: 5]",
+    help="Budget of time; training on a short text ends earlier.  [default: 5]",
 )
 @click.option(
-    "--epochs", type=Number(min=0, min_open=True), help="Or a budget of passes over the text."
+    "--epochs", type=Number(min=0, min_open=True), help="Budget of passes over the text, instead."
 )
-@click.option("--steps", type=click.IntRange(1), help="Or a budget of optimiser steps.")
+@click.option("--steps", type=click.IntRange(1), help="Budget of optimiser steps, instead.")
 @click.option(
     "--tokenizer",
     type=click.Choice(["char", "byte", "bpe", "unigram"]),
     default="char",
-    help="What an id stands for: a character, a byte of UTF-8, or a piece by SentencePiece.",
+    help="What a token is: a character, a byte of UTF-8, or a piece found by SentencePiece.",
 )
 @click.option(
     "--vocab-size",
     type=click.IntRange(300, 60_000),
     default=1024,
-    help="Pieces of bpe and unigram.",
+    help="Number of pieces of bpe and unigram.",
 )
 @click.option(
     "--split-on",
     metavar="line|blank-line|TEXT",
-    help="The corpus is a collection of documents (names, poems); learn where one ends.",
+    help="What separates documents (names, poems) in the corpus; the model learns where one ends.",
 )
-@click.option("--encoding", default="utf-8", help="Of the corpus.")
+@click.option("--encoding", default="utf-8", help="Encoding of the corpus.")
 @click.option(
     "--val-fraction",
     type=Number(min=0, max=0.9),
     default=0.1,
-    help="The last part of the text is kept apart to measure by; 0 for none.",
+    help="Share of the text, from its end, that is kept for validation; 0 for none.",
 )
 @click.option(
-    "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Of the stack."
+    "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Recurrent cell."
 )
-@click.option("--layers", type=click.IntRange(1, 100), default=2, help="Depth of the stack.")
+@click.option("--layers", type=click.IntRange(1, 100), default=2, help="Number of layers.")
 @click.option("--hidden", type=click.IntRange(1), help="Hidden size.  [default: chosen]")
+@click.option("--embedding", type=click.IntRange(1), help="Embedding size.  [default: chosen]")
 @click.option(
-    "--embedding", type=click.IntRange(1), help="Numbers that stand for an id.  [default: chosen]"
+    "--dropout", type=Number(min=0, max=0.95), help="Dropout between layers.  [default: chosen]"
 )
-@click.option("--dropout", type=Number(min=0, max=0.95), help="Between layers.  [default: chosen]")
-@click.option("--batch", type=click.IntRange(1), help="Lanes read in parallel.  [default: chosen]")
-@click.option("--window", type=click.IntRange(1), help="Ids per step and lane.  [default: chosen]")
+@click.option(
+    "--batch", type=click.IntRange(1), help="Sequences trained in parallel.  [default: chosen]"
+)
+@click.option(
+    "--window", type=click.IntRange(1), help="Tokens per step and sequence.  [default: chosen]"
+)
 @click.option("--lr", type=Number(min=0, min_open=True), help="Peak learning rate.  [default: chosen]")
 @click.option(
     "--generations",
     type=click.IntRange(1, 100),
     help="Networks that share the budget, each taught by the one before it.  [default: chosen]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of all randomness.")
 @click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", help="Where."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="Where to train.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
-    help="auto is fp16 on a GPU, bf16 on a CPU that multiplies it, else fp32.",
+    help="auto is fp16 on a GPU, bf16 on a CPU with instructions for it, else fp32.",
 )
-@click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.pass_context
 def train(
     context: click.Context,
@@ -118,15 +125,30 @@ def train(
     minutes: float | None,
     epochs: float | None,
     steps: int | None,
+    tokenizer: str,
+    vocab_size: int,
+    split_on: str | None,
+    encoding: str,
+    val_fraction: float,
+    cell: str,
+    layers: int,
+    hidden: int | None,
+    embedding: int | None,
+    dropout: float | None,
+    batch: int | None,
+    window: int | None,
+    lr: float | None,
+    generations: int | None,
+    seed: int,
     device: str,
+    precision: str,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Trains a model on CORPUS: files, folders (their text files), or - for standard input.
 
-    Without CORPUS, learns from python-docs, the text of Python's own help topics. The sizes of the
-    model are chosen from the corpus, the budget and the speed of the device, and said. The model is
-    written whenever it became better.
+    Without CORPUS, trains on python-docs, the text of Python's own help topics. The sizes of the model
+    are chosen from the corpus, the budget and the speed of the device, and printed. The model is saved
+    whenever it has become better.
 
     \b
       chargen train corpus.txt
@@ -135,8 +157,8 @@ def train(
       chargen train novel.txt --tokenizer bpe --vocab-size 2000
       cat *.txt | chargen train -
 
-    All of a training is kept at every evaluation and every minute: stopped with Ctrl-C or killed, it
-    goes on with --resume as if nothing had happened, also with a larger budget.
+    The state of the training is saved at every evaluation and every minute. Stopped with Ctrl-C or
+    killed, it continues with --resume as if nothing had happened, also with a larger budget.
 
     \b
       chargen train corpus.txt --resume
@@ -145,56 +167,46 @@ def train(
     With --json: checkpoint, parameters, steps, seconds, characters_per_second, val_nats_per_token,
     val_bits_per_character, best_step, seed.
     """
-    budget: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "steps": steps}
-    if sum(value is not None for value in budget.values()) > 1:
+    if sum(budget is not None for budget in (minutes, epochs, steps)) > 1:
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
     if resume and overwrite:
         raise click.UsageError("give --resume or --overwrite, not both")
+    from chargen.runs.launch import TrainRequest
     from chargen.training.distributed import join
 
-    with join() as ranks, _one_voice(ranks):
-        folder = ranks.broadcast_object(lambda: folder_of(out, corpus, resume, overwrite))
-        _train(context, ranks, folder, corpus, budget, resume, save_every, device, options)
+    request = TrainRequest(
+        sources=corpus,
+        encoding=encoding,
+        tokenizer=tokenizer,
+        vocab_size=vocab_size,
+        split_on=split_on,
+        val_fraction=val_fraction,
+        minutes=minutes,
+        epochs=epochs,
+        steps=steps,
+        cell=cell,
+        num_layers=layers,
+        hidden_size=hidden,
+        embedding_size=embedding,
+        dropout=dropout,
+        batch=batch,
+        window=window,
+        learning_rate=lr,
+        generations=generations,
+        seed=seed,
+        precision=precision,
+        device=device,
+    )
+    with join() as ranks, _only_main_speaks(ranks):
+        folder = ranks.broadcast_object(lambda: training_folder(out, corpus, resume, overwrite))
+        _train(context, request, ranks, folder, resume, save_every)
         if as_json and ranks.is_main:
-            click.echo(json.dumps(_result(folder), allow_nan=False))
-
-
-def _train(
-    context: click.Context,
-    ranks: Ranks,
-    folder: Path,
-    corpus: tuple[str, ...],
-    budget: dict[str, Any],
-    resume: bool,
-    save_every: float,
-    device: str,
-    options: dict[str, Any],
-) -> None:
-    from chargen.device import find_device
-    from chargen.runs.run import Run
-
-    place = find_device(device)
-    with Run(folder, save_every, ranks) as run:
-        saved = run.saved(place) if resume else None
-        if saved:
-            _refuse_changes(context, saved, folder)
-        given = [(name, value) for name, value in budget.items() if value is not None]
-        if saved and saved.finished and given in ([], [saved.config.budget]):
-            _already(saved, folder)
-            return
-        if saved:
-            writing, baselines, kept_apart = _resume(run, saved, corpus, budget)
-        else:
-            if resume:
-                refuse_other_files(folder)
-                say(f"note: nothing was kept in {folder} yet: this is the first step")
-            writing, baselines, kept_apart = _begin(run, corpus, budget, place, options)
-        _report(_watch(writing, folder, ranks), baselines, folder, kept_apart)
+            click.echo(json.dumps(_scores(folder), allow_nan=False))
 
 
 @contextmanager
-def _one_voice(ranks: Ranks) -> Iterator[None]:
-    """Of several processes, only the first one is heard."""
+def _only_main_speaks(ranks: Ranks) -> Iterator[None]:
+    """Silences all processes of a training but the main one."""
     if ranks.is_main:
         yield
         return
@@ -202,96 +214,76 @@ def _one_voice(ranks: Ranks) -> Iterator[None]:
         try:
             yield
         except ChargenError:
-            raise SystemExit(1) from None  # the first one says why
+            raise SystemExit(1) from None  # the main process says why
 
 
-# What a training is made of, and what it has to be better than: (steps, baselines, ids kept apart).
-_Training = tuple[Iterator["Step"], dict[str, float], int]
+def _train(
+    context: click.Context,
+    request: TrainRequest,
+    ranks: Ranks,
+    folder: Path,
+    resume: bool,
+    save_every: float,
+) -> None:
+    from chargen.device import find_device
+    from chargen.runs.run import Run
+
+    device = find_device(request.device)
+    training: NewTraining | ResumedTraining
+    with Run(folder, save_every, ranks) as run:
+        saved = run.saved(device) if resume else None
+        if saved:
+            _refuse_changes(context, saved, folder)
+            if saved.finished and request.budget in ({}, dict([saved.config.budget])):
+                _say_finished(saved, folder)
+                return
+            training = _resume(run, saved, request)
+        else:
+            if resume:
+                refuse_other_files(folder)
+                say(f"note: no state is saved in {folder} yet: starting with the first step")
+            training = _begin(run, request)
+        baselines = training.baselines  # now, since a budget of time begins with the first step
+        steps = training.start()
+        if saved and (note := saved.inexact()):
+            say(f"note: {note}")
+        last = _watch(steps, folder, ranks)
+        _report(last, baselines, folder, len(training.corpus.validation))
 
 
-def _begin(
-    run: Run, sources: Sequence[str], budget: dict[str, Any], device: Any, options: dict[str, Any]
-) -> _Training:
-    from chargen.data.text import Text
-    from chargen.evaluation.baselines import baseline_bits
-    from chargen.generator import TextGenerator
-    from chargen.model import LanguageModel
-    from chargen.training.config import TrainConfig
-    from chargen.training.planner import plan
+def _begin(run: Run, request: TrainRequest) -> NewTraining:
+    """Says what a new training is made of, stage by stage."""
+    from chargen.runs.launch import NewTraining
 
-    if not sources:
-        say("no CORPUS given: learning from python-docs, the text of Python's help topics")
-        sources = ("python-docs",)
-    if all(value is None for value in budget.values()):
-        budget = {"minutes": 5.0}
-    training = TrainConfig(
-        **budget,
-        seed=options["seed"],
-        precision=options["precision"],
-    )
-    sizes = {
-        "cell": options["cell"],
-        "num_layers": options["layers"],
-        "hidden_size": options["hidden"],
-        "embedding_size": options["embedding"],
-        "dropout": options["dropout"],
-        "batch": options["batch"],
-        "window": options["window"],
-        "learning_rate": options["lr"],
-        "generations": options["generations"],
-    }
-    corpus = _prepare(run, Text.open(sources, options["encoding"]), options)
-    say(_describe(corpus))
-    if len(corpus.validation) < 2 and corpus.val_fraction:
-        say("note: too little is kept apart to measure by: there will be no score")
-    chosen = run.ranks.broadcast_object(lambda: plan(corpus, device, training, sizes))
-    say(f"model    {chosen.reason}")
-    baselines = baseline_bits(corpus)
-    settings = options | {
-        # So that the corpus is found again from wherever it is asked for.
-        "corpus": [str(Path(s).absolute()) if Path(s).exists() else s for s in sources],
-        "hidden": chosen.model.hidden_size,
-        "embedding": chosen.model.embedding_size,
-        "lr": chosen.training.learning_rate,
-        "dropout": chosen.model.dropout,
-        "batch": chosen.training.batch,
-        "window": chosen.training.window,
-        "generations": chosen.training.generations,
-    }
-    model = LanguageModel.new(chosen.model, options["seed"]).to(device)
-    writer = TextGenerator(model, corpus.tokenizer)
-    steps = run.begin(writer, corpus, chosen.training, settings, chosen.threads)
-    return steps, baselines, len(corpus.validation)
+    if not request.sources:
+        say("no CORPUS given: training on python-docs, the text of Python's help topics")
+    training = NewTraining(run, request)
+    _say_corpus(training)
+    if len(training.corpus.validation) < 2 and request.val_fraction:
+        say("note: the part kept for validation is too short: there will be no score")
+    say(f"model    {training.plan.reason}")
+    return training
 
 
-def _resume(run: Run, saved: ResumePoint, sources: Sequence[str], budget: dict[str, Any]) -> _Training:
-    from chargen.data.text import Text
-    from chargen.evaluation.baselines import baseline_bits
+def _resume(run: Run, saved: ResumePoint, request: TrainRequest) -> ResumedTraining:
+    """Says what a resumed training is made of, stage by stage."""
+    from chargen.runs.launch import ResumedTraining
 
     for fault in saved.faults:
-        say(f"note: {fault}; going on from the state before it")
-    sources = sources or saved.settings["corpus"]
-    text = Text.open(sources, saved.settings["encoding"])
-    saved.refuse_other_text(text.name, text.sha256)
-    corpus = _prepare(run, text, saved.settings)
-    if corpus.tokenizer.dump() != saved.writer.tokenizer.dump():
-        # Another version of SentencePiece made other pieces of the same text.
-        corpus = saved.writer.prepare(text, saved.settings["val_fraction"])
-    say(_describe(corpus))
-    config, now = saved.writer.model.config, saved.progress
+        say(f"note: {fault}; resuming from the state before it")
+    training = ResumedTraining(run, saved, request)
+    _say_corpus(training)
+    config, state = saved.writer.model.config, saved.progress
     say(
         f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
-        f"{config.parameters / 1e6:.2f} M parameters, at step {now.step:,} after {clock(now.seconds)}"
+        f"{config.parameters / 1e6:.2f} M parameters, at step {state.step:,} after "
+        f"{format_seconds(state.seconds)}"
     )
-    baselines = baseline_bits(corpus)
-    steps = run.resume(saved, corpus, **budget)
-    if note := saved.inexact():
-        say(f"note: {note}")
-    return steps, baselines, len(corpus.validation)
+    return training
 
 
 def _refuse_changes(context: click.Context, saved: ResumePoint, folder: Path) -> None:
-    """A training goes on as it was begun: names the first option that asks for something else."""
+    """Raises UsageError for the first option that differs from what the training began with."""
     for parameter in context.command.params:
         name = parameter.name or ""
         if was_given(context, name) and name != "corpus" and name in saved.settings:
@@ -299,35 +291,23 @@ def _refuse_changes(context: click.Context, saved: ResumePoint, folder: Path) ->
             if value != before:
                 raise click.UsageError(
                     f"{parameter.opts[0]} {value}: the training in {folder} began with {before}. "
-                    "Leave the option out to go on with it, or train anew without --resume."
+                    "Leave the option out to continue it, or train anew without --resume."
                 )
 
 
-def _prepare(run: Run, text: Text, options: dict[str, Any]) -> Corpus:
-    from chargen.data.cache import tokenize
-    from chargen.data.corpus import prepare
-
-    for note in text.notes:
-        say(f"note: {note}")
-    recipe = {name: options[name] for name in ("vocab_size", "split_on", "val_fraction")}
-    # Of several processes, the others find in the cache what the first one has put there.
-    run.ranks.broadcast_object(lambda: str(tokenize(text, options["tokenizer"], **recipe)))
-    return prepare(text, kind=options["tokenizer"], **recipe)
-
-
-def _already(saved: ResumePoint, folder: Path) -> None:
-    scores = _result(folder)
+def _say_finished(saved: ResumePoint, folder: Path) -> None:
+    scores = _scores(folder)
     bits = scores["val_bits_per_character"]
     unit, amount = saved.config.budget
     say(
         f"the training in {folder} is finished: {scores['steps']:,} steps in "
-        f"{clock(scores['seconds'])}" + (f", {bits:.3f} bits per character" if bits else "") + "\n"
-        f"give it a larger budget to go on, for example --{unit} {2 * amount:g}"
+        f"{format_seconds(scores['seconds'])}" + (f", {bits:.3f} bits per character" if bits else "")
     )
+    say(f"give it a larger budget to continue, for example --{unit} {2 * amount:g}")
 
 
-def _result(folder: Path) -> dict[str, Any]:
-    """What --json prints, as config.json has it."""
+def _scores(folder: Path) -> dict[str, Any]:
+    """Returns what --json prints, from the config.json of a model."""
     from chargen.generator import TextGenerator
 
     writer = TextGenerator.load(folder)
@@ -345,50 +325,53 @@ def _result(folder: Path) -> dict[str, Any]:
     }
 
 
+def _say_corpus(training: NewTraining | ResumedTraining) -> None:
+    for note in training.text.notes:
+        say(f"note: {note}")
+    say(_describe(training.corpus))
+
+
 def _describe(corpus: Corpus) -> str:
-    characters, _ = corpus.tokenizer.measure(corpus.training[: 1 << 20])
-    per_id = characters / min(len(corpus.training), 1 << 20)
+    tokens = corpus.training[: 1 << 20]
+    characters, _ = corpus.tokenizer.measure(tokens)
+    per_token = characters / len(tokens)
     unit = "characters" if corpus.tokenizer.kind == "char" else "tokens"
-    total = f"{len(corpus.training):,} {unit} to learn from, {len(corpus.validation):,} to measure by"
-    if per_id > 1.005:
-        total += f", {per_id:.2f} characters each"
-    return f"corpus   {corpus.name}: {total}\n         {corpus.tokenizer.describe()}"
+    sizes = f"{len(corpus.training):,} {unit} to train on, {len(corpus.validation):,} for validation"
+    if per_token > 1.005:
+        sizes += f", {per_token:.2f} characters each"
+    return f"corpus   {corpus.name}: {sizes}\n         {corpus.tokenizer.describe()}"
 
 
 def _watch(steps: Iterator[Step], folder: Path, ranks: Ranks) -> Step:
-    """Until the end, or until a signal, after which all is kept."""
+    """Shows the steps until the end, or until a signal, which leaves everything saved."""
 
-    def line(step: Step) -> tuple[str, str]:
-        text = shown(" ".join(step.sample.split()), sys.stderr)
-        return f"{step.val_bits_per_character:.3f} bits per character", text
+    def describe(step: Step) -> tuple[str, str]:
+        sample = shown(" ".join(step.sample.split()), sys.stderr)
+        return f"{step.val_bits_per_character:.3f} bits per character", sample
 
-    def stopped(step: Step) -> str:
-        return f", and all is kept; go on with: {_going_on(folder)}"
-
+    command = f"chargen train --resume -o {shlex.quote(str(folder))}"
+    stopped = f"; everything is saved. Continue with: {command}"
     try:
-        return watch(steps, line, stopped, ranks)
+        return watch(steps, describe, stopped, ranks)
     except ChargenError as error:
         if isinstance(error.__cause__, OSError):
             raise ChargenError(
-                f"{error}; put that right, then go on from what was kept before: {_going_on(folder)}"
+                f"{error}; put that right, then continue from the last saved state with: {command}"
             ) from error
         raise
 
 
-def _going_on(folder: Path) -> str:
-    return f"chargen train --resume -o {shlex.quote(str(folder))}"
-
-
-def _report(last: Step, baselines: dict[str, float], folder: Path, kept_apart: int) -> None:
+def _report(last: Step, baselines: dict[str, float], folder: Path, val_tokens: int) -> None:
     if last.score:
-        part = f" (of {kept_apart:,} ids kept apart)" if last.score.tokens + 1 < kept_apart else ""
-        than = ", ".join(f"{name} {bits:.3f}" for name, bits in baselines.items())
+        part = f" (of {val_tokens:,} validation tokens)" if last.score.tokens + 1 < val_tokens else ""
+        others = ", ".join(f"{name} {bits:.3f}" for name, bits in baselines.items())
         say(
-            f"done     {last.score.bits_per_character:.3f} bits per character ({than})\n"
+            f"done     {last.score.bits_per_character:.3f} bits per character ({others})\n"
             f"         {last.score.nats_per_token:.4f} nats per token, on "
             f"{last.score.characters:,} characters it never saw{part}\n"
-            f"         best at step {last.best_step:,} of {last.number:,}, in {clock(last.seconds)}"
+            f"         best at step {last.best_step:,} of {last.number:,}, in "
+            f"{format_seconds(last.seconds)}"
         )
     else:
-        say(f"done     {last.number:,} steps in {clock(last.seconds)}, without validation")
+        say(f"done     {last.number:,} steps in {format_seconds(last.seconds)}, without validation")
     say(f"model    {folder}\nwrite    chargen sample -m {shlex.quote(str(folder))} --prompt …")

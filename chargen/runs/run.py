@@ -215,7 +215,7 @@ class Run:
             kept = time.monotonic()
             cost = kept - began
 
-        steps = writer.train(corpus, **vars(config), progress=now, ranks=self.ranks)
+        steps = writer.train_on(corpus, config, now, self.ranks)
         if is_new:
             keep()  # from here on nothing is lost
         try:

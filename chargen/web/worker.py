@@ -1,8 +1,8 @@
-"""A training of the page, in a process of its own: what to do comes in, what happens goes out.
+"""The process that trains for the page: reads a job from stdin, writes events to stdout.
 
-Everything is JSON, one object per line. The training ends at its budget, at any further line on
-standard input, and when that is closed because the page is gone; what was learned is kept in each
-case.
+Job and events are JSON, one object a line. The training ends when its budget is spent, at the next
+line on standard input, or when standard input is closed because the page is gone; the model is saved
+in each case.
 """
 
 from __future__ import annotations
@@ -18,81 +18,67 @@ from pathlib import Path
 from typing import Any
 
 import chargen
-from chargen.data.corpus import prepare
+from chargen.data.corpus import Corpus
 from chargen.data.labelled import languages
-from chargen.device import find_device
 from chargen.errors import ChargenError
-from chargen.evaluation.baselines import baseline_bits
-from chargen.model import LanguageModel
+from chargen.runs.launch import NewTraining, TrainRequest
 from chargen.storage.lock import claimed
 from chargen.training.loop import Step
-from chargen.training.planner import plan
 
-SECONDS = 0.3  # between two lines about nothing but steps
-MOST_CLASSES = 30  # of which a confusion matrix can be looked at
+SECONDS = 0.3  # between two events that only show progress
+MOST_CLASSES = 30  # a confusion matrix of more classes cannot be read on a page
+_NEWS = {"model", "note", "score", "done"}  # an event with one of these is reported at once
 
 
 def main() -> None:
     """Reads the job and does it."""
     job = json.loads(sys.stdin.readline())
-    asked = threading.Event()
-    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
+    stop = threading.Event()
+    threading.Thread(target=_await_stop, args=(stop,), daemon=True).start()
     work = {"generator": _generator, "classifier": _classifier}[job["kind"]]
     try:
         with ExitStack() as stack:
-            steps = stack.enter_context(closing(work(job, stack)))
-            told, number = 0.0, 0
-            for event in steps:
+            events = stack.enter_context(closing(work(job, stack)))
+            reported, number = 0.0, 0
+            for event in events:
                 number = event.get("step", number)
-                if event.keys() & {"model", "note", "score", "done"} or time.time() - told > SECONDS:
-                    _tell(event)
-                    told = time.time()
-                if asked.is_set() and "done" not in event:
+                if event.keys() & _NEWS or time.time() - reported > SECONDS:
+                    _report(event)
+                    reported = time.time()
+                if stop.is_set() and "done" not in event:
                     break
             else:
                 return
-        _tell({"stopped": number})
+        _report({"stopped": number})
     except ChargenError as error:
-        _tell({"failed": str(error)})
+        _report({"failed": str(error)})
 
 
-def _listen(asked: threading.Event) -> None:
+def _await_stop(stop: threading.Event) -> None:
+    """Sets `stop` at the next line of standard input, or at its end."""
     sys.stdin.readline()
-    asked.set()
+    stop.set()
 
 
-def _tell(event: dict[str, Any]) -> None:
+def _report(event: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
 def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any]]:
-    device = find_device("auto")
     run = stack.enter_context(chargen.Run(job["folder"]))
-    text = chargen.Text.open([job["source"]])
-    corpus = prepare(
-        text,
-        kind=job["tokenizer"],
-        vocab_size=1024,
+    request = TrainRequest(
+        (job["source"],),
+        tokenizer=job["tokenizer"],
         split_on=job["split_on"],
-        val_fraction=0.1,
+        minutes=job["minutes"],
     )
-    chosen = plan(corpus, device, chargen.TrainConfig(minutes=job["minutes"]), {})
-    yield {"model": chosen.reason, "baselines": baseline_bits(corpus)}
-    model = LanguageModel.new(chosen.model, seed=0).to(device)
-    # As `chargen train --resume` wants to find them.
-    settings = {
-        "corpus": [str(Path(job["source"]).absolute()) if job["uploaded"] else job["source"]],
-        "encoding": "utf-8",
-        "tokenizer": job["tokenizer"],
-        "vocab_size": 1024,
-        "split_on": job["split_on"],
-        "val_fraction": 0.1,
-    }
-    writer = chargen.TextGenerator(model, corpus.tokenizer)
-    some = corpus.training[: 1 << 16]
-    nats = math.log(2) * corpus.tokenizer.measure(some)[0] / len(some)  # of a bit per character
-    for step in run.begin(writer, corpus, chosen.training, settings, chosen.threads):
+    launch = NewTraining(run, request)
+    for note in launch.text.notes:
+        yield {"note": note}
+    yield {"model": launch.plan.reason, "baselines": launch.baselines}
+    nats = _nats_per_bit(launch.corpus)
+    for step in launch.start():
         event = _progress(step)
         if not step.finished:
             event["loss"] = step.mean_loss / nats
@@ -102,11 +88,17 @@ def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any
         yield event
 
 
+def _nats_per_bit(corpus: Corpus) -> float:
+    """Returns the nats per token that are one bit per character, in the beginning of the corpus."""
+    tokens = corpus.training[: 1 << 16]
+    characters, _ = corpus.tokenizer.measure(tokens)
+    return math.log(2) * characters / len(tokens)
+
+
 def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any]]:
     folder = Path(job["folder"])
     stack.enter_context(claimed(folder))
-    source = job["source"] or str(languages())
-    data = chargen.Labelled.open(source)
+    data = chargen.Labelled.open(job["source"] or str(languages()))
     for note in data.notes:
         yield {"note": note}
     reader = chargen.TextClassifier.new(data)
@@ -117,8 +109,7 @@ def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, An
         "classes",
         "baselines": {"largest class": max(data.counts().values()) / len(data)},
     }
-    steps = reader.train(data, minutes=job["minutes"])
-    for step in reader.keep(steps, folder):
+    for step in reader.keep(reader.train(data, minutes=job["minutes"]), folder):
         event = _progress(step)
         if step.score:
             event["score"] = step.score.accuracy
@@ -129,6 +120,7 @@ def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, An
 
 
 def _progress(step: Step) -> dict[str, Any]:
+    """Returns the part of an event that is the same for both kinds of model."""
     event: dict[str, Any] = {
         "step": step.number,
         "progress": step.progress,

@@ -1,31 +1,24 @@
-"""`chargen classify compare`: cells, depths and directions side by side."""
+"""`chargen classify compare`: trains cells, depths and directions on the same texts."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import click
 
 from chargen.cli.classify.data_options import describe, read, table_options
-from chargen.cli.classify.training_options import line, new, shape_options, train_on
-from chargen.cli.options import Number, Source
+from chargen.cli.classify.training_options import (
+    TrainingOptions,
+    describe_score,
+    new_classifier,
+    training_options,
+)
+from chargen.cli.options import Number, Several, Source
 from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
-
-
-class Several(click.ParamType):  # type: ignore[type-arg]
-    """Values separated by commas, each one of a kind."""
-
-    name = "list"
-
-    def __init__(self, kind: Any) -> None:
-        self._kind = kind
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if isinstance(value, list):
-            return value
-        return [self._kind.convert(part.strip(), param, ctx) for part in value.split(",")]
 
 
 @click.command(short_help="Compare cells, depths and directions.")
@@ -34,15 +27,22 @@ class Several(click.ParamType):  # type: ignore[type-arg]
     "--cells",
     type=Several(click.Choice(["rnn", "gru", "lstm"])),
     default="rnn,gru,lstm",
-    help="Which.",
+    help="Recurrent cells.",
 )
 @click.option(
-    "--bidirectional", type=click.Choice(["no", "yes", "both"]), default="both", help="Directions."
+    "--bidirectional",
+    type=click.Choice(["no", "yes", "both"]),
+    default="both",
+    help="Whether texts are read in both directions.",
 )
-@click.option("--layers", type=Several(click.IntRange(1, 100)), default="1,2", help="Depths.")
-@click.option("--minutes", type=Number(min=0, min_open=True), default=0.5, help="For each of them.")
-@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to measure by.")
-@shape_options
+@click.option(
+    "--layers", type=Several(click.IntRange(1, 100)), default="1,2", help="Numbers of layers."
+)
+@click.option(
+    "--minutes", type=Number(min=0, min_open=True), default=0.5, help="Budget of each classifier."
+)
+@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
+@training_options
 @table_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def compare(
@@ -52,13 +52,15 @@ def compare(
     layers: list[int],
     minutes: float,
     val: str | None,
+    options: TrainingOptions,
     as_json: bool,
-    **options: Any,
+    **table_settings: Any,
 ) -> None:
-    """Trains each shape on the same texts for the same time, and prints what came out as a table.
+    """Trains a classifier of each shape on the same texts for the same time, and prints their scores
+    as a table.
 
-    Those that read in one direction also learn to read while they learn to judge; a bidirectional one
-    sees each next character beforehand, so it learns to judge alone.
+    A classifier that reads forward also learns to predict each next character; a bidirectional one has
+    read that character already, so it learns the classes alone.
 
     \b
       chargen classify compare
@@ -67,32 +69,49 @@ def compare(
     With --json: minutes, rows; each has cell, layers, bidirectional, parameters,
     characters_per_second, steps, accuracy, macro_f1.
     """
-    texts = read(data, options)
-    apart = read(val, options) if val else None
+    from chargen.experiments import compare_classifiers
+
+    texts = read(data, table_settings)
+    validation = read(val, table_settings) if val else None
     say(describe(texts))
     directions = {"no": [False], "yes": [True], "both": [False, True]}[bidirectional]
+    first = new_classifier(texts, options, cells[0], layers[0], directions[0])
+    shapes = {
+        f"{'bidirectional ' if both else ''}{cell} {depth} × {options.hidden}": replace(
+            first.model.config, cell=cell, num_layers=depth, bidirectional=both
+        )
+        for cell, depth, both in product(cells, layers, directions)
+    }
     rows: list[dict[str, Any]] = []
-    for cell in cells:
-        for depth in layers:
-            for both in directions:
-                name = f"{'bidirectional ' if both else ''}{cell} {depth} × {options['hidden']}"
-                shape = {"cell": cell, "layers": depth, "bidirectional": both}
-                reader = new(texts, None, [], options | shape)
-                steps = train_on(reader, texts, apart, {"minutes": minutes}, options)
-                last = watch(steps, line, lambda step: "; nothing was kept")
-                say(f"{name}: accuracy {last.score.accuracy:.1%}")
-                rows.append(
-                    {
-                        "cell": cell,
-                        "layers": depth,
-                        "bidirectional": both,
-                        "parameters": reader.model.config.parameters,
-                        "characters_per_second": round(last.characters_per_second),
-                        "steps": last.number,
-                        "accuracy": last.score.accuracy,
-                        "macro_f1": last.score.macro_f1,
-                    }
-                )
+    for name, reader, steps in compare_classifiers(
+        texts,
+        first.tokenizer,
+        shapes,
+        validation,
+        minutes=minutes,
+        val_fraction=options.val_fraction,
+        batch=options.batch,
+        learning_rate=options.lr,
+        balance=options.balance,
+        max_length=options.max_length,
+        seed=options.seed,
+        device=next(first.model.parameters()).device,
+    ):
+        last = watch(steps, describe_score, "; nothing is saved")
+        say(f"{name}: accuracy {last.score.accuracy:.1%}")
+        config = reader.model.config
+        rows.append(
+            {
+                "cell": config.cell,
+                "layers": config.num_layers,
+                "bidirectional": config.bidirectional,
+                "parameters": config.parameters,
+                "characters_per_second": round(last.characters_per_second),
+                "steps": last.number,
+                "accuracy": last.score.accuracy,
+                "macro_f1": last.score.macro_f1,
+            }
+        )
     if as_json:
         click.echo(json.dumps({"minutes": minutes, "rows": rows}, allow_nan=False))
         return

@@ -1,58 +1,70 @@
-"""`chargen classify train`: learns from labelled texts."""
+"""`chargen classify train`: trains a classifier on labelled texts."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from chargen.cli.classify.data_options import describe, read, table_options
 from chargen.cli.classify.report import measures, table
-from chargen.cli.classify.training_options import line, new, shape_options, train_on
+from chargen.cli.classify.training_options import (
+    GENERATOR_DROPOUT,
+    TrainingOptions,
+    describe_score,
+    new_classifier,
+    training_options,
+)
 from chargen.cli.options import Number, Source, was_given
-from chargen.cli.progress_bar import clock, watch
+from chargen.cli.output_folder import free_folder
+from chargen.cli.progress_bar import format_seconds, watch
 from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
+    from chargen.classifier import TextClassifier
+    from chargen.data.labelled import Labelled
     from chargen.evaluation.classes import ClassScore
+    from chargen.training.loop import Step
 
 BUILTIN_MINUTES, MINUTES = 0.6, 5.0
+# Options that --from leaves no choice for: the generator brings its tokenizer and its stack.
+_OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embedding", "bidirectional")
 
 
-@click.command(short_help="Learn from labelled texts.")
+@click.command(short_help="Train on labelled texts.")
 @click.argument("data", required=False, type=Source())
 @click.option(
-    "-o", "--out", metavar="DIR", help="Where the classifier is written.  [default: checkpoints/NAME]"
+    "-o", "--out", metavar="DIR", help="Folder of the classifier.  [default: checkpoints/NAME]"
 )
-@click.option("--overwrite", is_flag=True, help="Replace the model in the folder of --out.")
+@click.option("--overwrite", is_flag=True, help="Replace the model that is in the folder.")
 @click.option("--minutes", type=Number(min=0, min_open=True), help="Budget of time.  [default: 5]")
-@click.option("--epochs", type=Number(min=0, min_open=True), help="Or of passes over the texts.")
-@click.option("--steps", type=click.IntRange(1), help="Or of optimiser steps.")
-@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to measure by.")
+@click.option(
+    "--epochs", type=Number(min=0, min_open=True), help="Budget of passes over the texts, instead."
+)
+@click.option("--steps", type=click.IntRange(1), help="Budget of optimiser steps, instead.")
+@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
 @click.option(
     "--from",
     "generator",
     metavar="DIR",
-    help="Begin with the tokenizer and the stack of a generator that `chargen train` made.",
+    help="Start with the tokenizer and the stack of a generator that `chargen train` made.",
 )
 @click.option(
     "--stack-share",
     type=Number(min=0, max=1, min_open=True),
     default=1.0,
-    help="Of the learning rate, for the stack; less where it comes from a generator and should change "
-    "slowly.",
+    help="Share of the learning rate for the stack; below 1, a stack from a generator changes slowly.",
 )
 @click.option(
-    "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Of the stack."
+    "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Recurrent cell."
 )
-@click.option("--layers", type=click.IntRange(1, 100), default=2, help="Depth of the stack.")
+@click.option("--layers", type=click.IntRange(1, 100), default=2, help="Number of layers.")
 @click.option("--bidirectional", is_flag=True, help="Read every text in both directions.")
-@shape_options
+@training_options
 @table_options
-@click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.pass_context
 def train(
     context: click.Context,
@@ -65,14 +77,20 @@ def train(
     steps: int | None,
     val: str | None,
     generator: str | None,
+    stack_share: float,
+    cell: str,
+    layers: int,
+    bidirectional: bool,
+    options: TrainingOptions,
     as_json: bool,
-    **options: Any,
+    **table_settings: Any,
 ) -> None:
-    """Learns from DATA: a CSV, TSV or JSON Lines file, or a folder (a sub-folder or file per class).
+    """Trains a classifier on DATA: a CSV, TSV or JSON Lines file, or a folder (a sub-folder or file
+    per class).
 
-    Without DATA, learns to tell languages apart from short sentences that come with chargen. While it
-    learns to judge, it also learns to read (to predict each next character), which is what makes a
-    few thousand texts enough.
+    Without DATA, it learns to tell languages apart, from short sentences that come with chargen. The
+    classifier learns the classes and, beside them, to predict each next character; therefore a few
+    thousand texts are enough.
 
     \b
       chargen classify train
@@ -83,46 +101,51 @@ def train(
     With --json: checkpoint, parameters, steps, seconds, accuracy, macro_f1, calibration_error,
     classes, per_class, confusion, seed.
     """
-    budget: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "steps": steps}
-    if sum(value is not None for value in budget.values()) > 1:
+    if sum(budget is not None for budget in (minutes, epochs, steps)) > 1:
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
-    if all(value is None for value in budget.values()):
-        budget["minutes"] = MINUTES if data else BUILTIN_MINUTES
-    folder = _folder(out, data, overwrite)
-
+    if minutes is None and epochs is None and steps is None:
+        minutes = MINUTES if data else BUILTIN_MINUTES
+    from chargen.data.text import name_of
     from chargen.storage.lock import claimed
 
+    folder = free_folder(out, name_of([data or "languages"]), overwrite)
     with claimed(folder):
-        texts = read(data, options)
-        apart = read(val, options) if val else None
+        texts = read(data, table_settings)
+        validation = read(val, table_settings) if val else None
         say(describe(texts))
-        given = [name for name in options if was_given(context, name)]
-        reader = new(texts, generator, given, options)
+        if generator is None:
+            reader = new_classifier(texts, options, cell, layers, bidirectional)
+        else:
+            _refuse_shape(context)
+            reader = _from_generator(generator, texts, options)
         config = reader.model.config
-        both = "bidirectional " if config.bidirectional else ""
+        directions = "bidirectional " if config.bidirectional else ""
         say(
-            f"model    {both}{config.cell} {config.num_layers} × {config.hidden_size}, "
+            f"model    {directions}{config.cell} {config.num_layers} × {config.hidden_size}, "
             f"{config.pooling} pooling, {config.parameters / 1e6:.2f} M parameters"
         )
-        kept = f"; the best classifier so far is in {folder}"
-        training = reader.keep(train_on(reader, texts, apart, budget, options), folder)
+        trained = reader.train(
+            texts,
+            validation,
+            minutes=minutes,
+            epochs=epochs,
+            steps=steps,
+            val_fraction=options.val_fraction,
+            batch=options.batch,
+            learning_rate=options.lr,
+            balance=options.balance,
+            stack_share=stack_share,
+            seed=options.seed,
+        )
         if longest := reader.record["training"]["longest"]:
             unit = "characters" if reader.tokenizer.kind == "char" else "tokens"
             say(
-                f"note: of each text {longest:,} {unit} are shown at a time, each time others, so "
-                "that the budget is enough for all texts several times"
+                f"note: each pass reads another {longest:,} {unit} of each text, so that the budget "
+                "is enough for several passes"
             )
-        last = watch(training, line, lambda step: kept)
-    score: ClassScore | None = last.score
-    if score:
-        say(
-            f"done     accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f}, on "
-            f"{len(score.labels):,} texts it never saw; best at step {last.best_step:,} of "
-            f"{last.number:,}, in {clock(last.seconds)}"
-        )
-        say(table(score))
-    else:
-        say(f"done     {last.number:,} steps in {clock(last.seconds)}, without validation")
+        stopped = f"; the best classifier so far is in {folder}"
+        last = watch(reader.keep(trained, folder), describe_score, stopped)
+    _report(last)
     say(f"model    {folder}\npredict  chargen classify predict -m {shlex.quote(str(folder))} …")
     if as_json:
         record = {
@@ -130,14 +153,47 @@ def train(
             "parameters": config.parameters,
             "steps": last.number,
             "seconds": round(last.seconds, 2),
-            "seed": options["seed"],
-            **(measures(score) if score else {"accuracy": None, "macro_f1": None}),
+            "seed": options.seed,
+            **(measures(last.score) if last.score else {"accuracy": None, "macro_f1": None}),
         }
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
 
 
-def _folder(out: str | None, data: str | None, overwrite: bool) -> Path:
-    from chargen.cli.output_folder import free_folder
-    from chargen.data.text import name_of
+def _refuse_shape(context: click.Context) -> None:
+    """Raises UsageError for an option whose value comes from the generator."""
+    for name in _OF_GENERATOR:
+        if was_given(context, name):
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} comes from the generator of --from; leave it out"
+            )
 
-    return free_folder(out, name_of([data or "languages"]), overwrite, "")
+
+def _from_generator(folder: str, data: Labelled, options: TrainingOptions) -> TextClassifier:
+    from chargen.classifier import TextClassifier
+    from chargen.device import find_device
+    from chargen.generator import TextGenerator
+
+    device = find_device(options.device)
+    reader = TextClassifier.from_generator(
+        TextGenerator.load(folder),
+        data,
+        dropout=GENERATOR_DROPOUT if options.dropout is None else options.dropout,
+        pooling=options.pooling,
+        max_length=options.max_length,
+        seed=options.seed,
+    )
+    reader.model.to(device)
+    return reader
+
+
+def _report(last: Step) -> None:
+    score: ClassScore | None = last.score
+    if score:
+        say(
+            f"done     accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f}, on "
+            f"{len(score.labels):,} texts it never saw; best at step {last.best_step:,} of "
+            f"{last.number:,}, in {format_seconds(last.seconds)}"
+        )
+        say(table(score))
+    else:
+        say(f"done     {last.number:,} steps in {format_seconds(last.seconds)}, without validation")

@@ -1,8 +1,10 @@
-"""What is learned with: the options of a classifier, a new one, and its training."""
+"""The options of the commands that train classifiers, and the classifier that they describe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +17,36 @@ if TYPE_CHECKING:
     from chargen.evaluation.classes import ClassScore
     from chargen.training.loop import Step
 
-# What a generator settles for the classifier that begins with it.
-_SETTLED = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embedding", "bidirectional")
+DROPOUT, GENERATOR_DROPOUT = 0.3, 0.2  # of a fresh stack, and of one that has been trained before
 
 
-def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What is learned with, the same for every command that trains."""
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The values of the options that `training_options` adds, by the names of the options."""
+
+    val_fraction: float
+    balance: bool
+    tokenizer: str
+    vocab_size: int
+    hidden: int
+    embedding: int
+    dropout: float | None  # None for the default, which depends on --from
+    pooling: str
+    max_length: int
+    batch: int
+    lr: float
+    seed: int
+    device: str
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that all training commands share; the command gets them as `options`."""
+
+    @wraps(command)
+    def gathered(*args: Any, **params: Any) -> Any:
+        values = {field.name: params.pop(field.name) for field in fields(TrainingOptions)}
+        return command(*args, options=TrainingOptions(**values), **params)
+
     for option in (
         click.option(
             "--device",
@@ -29,106 +55,85 @@ def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where to train.",
         ),
         click.option(
-            "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness."
+            "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of all randomness."
         ),
-        click.option("--lr", type=Number(min=0, min_open=True), default=4e-3, help="At its highest."),
+        click.option(
+            "--lr", type=Number(min=0, min_open=True), default=4e-3, help="Peak learning rate."
+        ),
         click.option("--batch", type=click.IntRange(1), default=16, help="Texts per step."),
         click.option(
-            "--max-length", type=click.IntRange(1), default=1000, help="Ids of a text that are read."
+            "--max-length",
+            type=click.IntRange(1),
+            default=1000,
+            help="Tokens of a text that are read, from its beginning.",
         ),
         click.option(
             "--pooling",
             type=click.Choice(["last", "mean", "max", "attention"]),
             default="mean",
-            help="What of a text goes into the head: its last state, the mean or the largest of all, "
-            "or what attention picks.",
+            help="What the head reads: the last output, the mean or the maximum of all, or a mean "
+            "weighted by attention.",
         ),
         click.option(
             "--dropout",
             type=Number(min=0, max=0.95),
-            help="Between layers.  [default: 0.3, and 0.2 with --from]",
+            help=f"Dropout between layers.  [default: {DROPOUT}, and {GENERATOR_DROPOUT} with --from]",
         ),
-        click.option("--embedding", type=click.IntRange(1), default=64, help="Numbers per id."),
+        click.option("--embedding", type=click.IntRange(1), default=64, help="Embedding size."),
         click.option("--hidden", type=click.IntRange(1), default=192, help="Hidden size."),
         click.option(
-            "--vocab-size", type=click.IntRange(300, 60_000), default=1024, help="Of pieces."
+            "--vocab-size",
+            type=click.IntRange(300, 60_000),
+            default=1024,
+            help="Number of pieces of bpe and unigram.",
         ),
         click.option(
             "--tokenizer",
             type=click.Choice(["char", "byte", "bpe", "unigram"]),
             default="char",
-            help="What an id stands for.",
+            help="What a token is: a character, a byte of UTF-8, or a piece found by SentencePiece.",
         ),
-        click.option("--balance", is_flag=True, help="Let small classes weigh as much as large ones."),
+        click.option(
+            "--balance", is_flag=True, help="Give small classes the same weight as large ones."
+        ),
         click.option(
             "--val-fraction",
             type=Number(min=0, max=0.9),
             default=0.1,
-            help="Of every class, kept apart to measure by.",
+            help="Share of the texts of each class that is kept for validation.",
         ),
     ):
-        command = option(command)
-    return command
+        gathered = option(gathered)
+    return gathered
 
 
-def new(
-    data: Labelled, generator: str | None, given: list[str], options: dict[str, Any]
+def new_classifier(
+    data: Labelled, options: TrainingOptions, cell: str, num_layers: int, bidirectional: bool
 ) -> TextClassifier:
-    """A fresh one, or one that begins with a generator, of which `given` names what it settles."""
+    """Returns an untrained classifier, on the device of the options."""
     from chargen.classifier import TextClassifier
     from chargen.device import find_device
-    from chargen.generator import TextGenerator
 
-    place = find_device(options["device"])
-    same = {name: options[name] for name in ("pooling", "max_length", "seed")}
-    if options["dropout"] is not None:
-        same["dropout"] = options["dropout"]
-    if generator is None:
-        reader = TextClassifier.new(
-            data,
-            tokenizer=options["tokenizer"],
-            vocab_size=options["vocab_size"],
-            cell=options["cell"],
-            num_layers=options["layers"],
-            hidden_size=options["hidden"],
-            embedding_size=options["embedding"],
-            bidirectional=options["bidirectional"],
-            **same,
-        )
-        reader.model.to(place)
-        return reader
-    for name in _SETTLED:
-        if name in given:
-            raise click.UsageError(
-                f"--{name.replace('_', '-')} comes from the generator of --from; leave it out"
-            )
-    reader = TextClassifier.from_generator(TextGenerator.load(generator), data, **same)
-    reader.model.to(place)
+    device = find_device(options.device)
+    reader = TextClassifier.new(
+        data,
+        tokenizer=options.tokenizer,
+        vocab_size=options.vocab_size,
+        cell=cell,
+        num_layers=num_layers,
+        hidden_size=options.hidden,
+        embedding_size=options.embedding,
+        dropout=DROPOUT if options.dropout is None else options.dropout,
+        bidirectional=bidirectional,
+        pooling=options.pooling,
+        max_length=options.max_length,
+        seed=options.seed,
+    )
+    reader.model.to(device)
     return reader
 
 
-def train_on(
-    reader: TextClassifier,
-    data: Labelled,
-    validation: Labelled | None,
-    budget: dict[str, Any],
-    options: dict[str, Any],
-) -> Iterator[Step]:
-    """Its training, as the options want it."""
-    return reader.train(
-        data,
-        validation,
-        **budget,
-        val_fraction=options["val_fraction"],
-        batch=options["batch"],
-        learning_rate=options["lr"],
-        balance=options["balance"],
-        stack_share=options.get("stack_share", 1.0),
-        seed=options["seed"],
-    )
-
-
-def line(step: Step) -> tuple[str, str]:
-    """What is said of an evaluation on the way."""
+def describe_score(step: Step) -> tuple[str, str]:
+    """Returns the two texts that `watch` prints for an evaluation."""
     score: ClassScore = step.score
     return f"accuracy {score.accuracy:.1%}", f"macro-F1 {score.macro_f1:.3f}, {score.nats:.3f} nats"

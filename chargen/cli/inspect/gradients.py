@@ -1,23 +1,25 @@
-"""`chargen inspect gradients`: how far back models can learn from, and remember."""
+"""`chargen inspect gradients`: how far back models learn from, and how far back they remember."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.classify.compare import Several
-from chargen.cli.options import Number, Source
+from chargen.cli.options import Number, Several, Source
 from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
 
 if TYPE_CHECKING:
+    from chargen.data.text import Text
     from chargen.inspection.gradients import GradientReach
     from chargen.training.loop import Step
 
-SHOWN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # characters back
-COMPARED = 50  # characters back, at which cells are compared in words
+    Result = tuple[float | None, GradientReach]  # validation score in bits per character, reach
+
+SHOWN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # characters back, rows of the table
+COMPARED = 50  # characters back; the distance at which the gradients are compared in words
 LONGEST = 1 << 20  # characters of the text that are measured on
 
 
@@ -35,15 +37,22 @@ LONGEST = 1 << 20  # characters of the text that are measured on
     "--cells",
     type=Several(click.Choice(["rnn", "gru", "lstm"])),
     default="rnn,gru,lstm",
-    help="Which to train.",
+    help="Recurrent cells to train.",
 )
-@click.option("--minutes", type=Number(min=0, min_open=True), default=0.5, help="For each of them.")
-@click.option("--hidden", type=click.IntRange(1), default=128, help="Hidden size of each.")
-@click.option("--layers", type=click.IntRange(1, 100), default=1, help="Depth of each.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all randomness.")
-@click.option("--farthest", type=click.IntRange(1, 10_000), default=200, help="Characters back.")
-@click.option("--encoding", default="utf-8", help="Of the corpus.")
-@click.option("--plot", metavar="FILE", help="Draw it, too (png, svg, pdf).")
+@click.option(
+    "--minutes", type=Number(min=0, min_open=True), default=0.5, help="Budget of each model."
+)
+@click.option("--hidden", type=click.IntRange(1), default=128, help="Hidden size of each model.")
+@click.option("--layers", type=click.IntRange(1, 100), default=1, help="Layers of each model.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of all randomness.")
+@click.option(
+    "--farthest",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    help="The largest distance measured, in characters back.",
+)
+@click.option("--encoding", default="utf-8", help="Encoding of the corpus.")
+@click.option("--plot", metavar="FILE", help="Write a plot, too (png, svg, pdf).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def gradients(
     corpus: tuple[str, ...],
@@ -59,11 +68,11 @@ def gradients(
     as_json: bool,
 ) -> None:
     """Measures how far back a model can learn from: the norm of the gradient of the loss at a
-    character with respect to the embedding of the character k places before it.
+    character with respect to the embedding of the character that stands k characters earlier.
 
-    And how far back it remembers: how much its prediction changes when the character k places back is
-    another one. Trains an rnn, a gru and an lstm for the same short time on CORPUS (by default
-    python-docs), or takes models that are there.
+    It also measures how far back the model remembers: how much its prediction changes when that
+    earlier character is replaced. Trains an rnn, a gru and an lstm for the same short time on CORPUS
+    (by default python-docs), or measures models that were trained before.
 
     \b
       chargen inspect gradients --plot vanishing.png
@@ -73,102 +82,103 @@ def gradients(
     With --json: models; each has name, val_bits_per_character, gradient (a number for each distance
     from 1), distances and change.
     """
-    from chargen.data.text import Text
+    from chargen.data.text import BUILTIN, Text
 
-    text = Text.open(corpus or ("python-docs",), encoding)
-    found: dict[str, tuple[float | None, GradientReach]] = {}
+    text = Text.open(corpus or (BUILTIN,), encoding)
     if models:
-        found = _given(models, text, farthest, seed)
+        results = _measure_models(models, text, farthest, seed)
     else:
-        found = _trained(cells, text, farthest, seed, minutes, hidden, layers)
+        results = _train_and_measure(cells, text, farthest, seed, minutes, hidden, layers)
+    reaches = {name: measured for name, (_, measured) in results.items()}
     if plot:
-        from chargen.rendering import plots as pictures
+        from chargen.rendering import plots
 
-        pictures.reaches(plot, {name: reach for name, (_, reach) in found.items()})
+        plots.reaches(plot, reaches)
         say(f"written: {plot}")
     if as_json:
         rows = [
             {
                 "name": name,
                 "val_bits_per_character": bits,
-                "gradient": reach.gradient.tolist(),
-                "distances": reach.distances,
-                "change": reach.change.tolist(),
+                "gradient": measured.gradient.tolist(),
+                "distances": measured.distances,
+                "change": measured.change.tolist(),
             }
-            for name, (bits, reach) in found.items()
+            for name, (bits, measured) in results.items()
         ]
         click.echo(json.dumps({"models": rows}, allow_nan=False))
         return
-    _table({name: reach for name, (_, reach) in found.items()}, farthest)
+    _print_tables(reaches, farthest)
 
 
-def _given(
-    models: tuple[str, ...], text: Any, farthest: int, seed: int
-) -> dict[str, tuple[float | None, GradientReach]]:
+def _measure_models(
+    folders: tuple[str, ...], text: Text, farthest: int, seed: int
+) -> dict[str, Result]:
+    """Returns for each folder the score that its model was saved with, and its reach on `text`."""
     from chargen.generator import TextGenerator
 
-    some = "".join(text.pieces())[:LONGEST]
-    found: dict[str, tuple[float | None, GradientReach]] = {}
-    for folder in models:
+    beginning = "".join(text.pieces())[:LONGEST]
+    results: dict[str, Result] = {}
+    for folder in folders:
         writer = TextGenerator.load(folder)
-        known, notes = writer.tokenizer.adapt(some, skip=True)
+        known, notes = writer.tokenizer.adapt(beginning, skip=True)
         if notes:
             say(f"note: {folder} does not know {len(notes):,} characters of {text.name}: adapted")
         bits = writer.record.get("scores", {}).get("val_bits_per_character")
-        found[folder] = bits, writer.reach(known, farthest, seed)
-    return found
+        results[folder] = bits, writer.reach(known, farthest, seed)
+    return results
 
 
-def _trained(
-    cells: list[str], text: Any, farthest: int, seed: int, minutes: float, hidden: int, layers: int
-) -> dict[str, tuple[float | None, GradientReach]]:
+def _train_and_measure(
+    cells: list[str], text: Text, farthest: int, seed: int, minutes: float, hidden: int, layers: int
+) -> dict[str, Result]:
+    """Trains a model of each cell on `text`, and returns its score and its reach on what follows."""
     from chargen.data.corpus import prepare
-    from chargen.generator import TextGenerator
-    from chargen.inspection.gradients import reach
-    from chargen.model import LanguageModel, ModelConfig
+    from chargen.experiments import compare_generators
+    from chargen.inspection import gradients as inspection
+    from chargen.model import ModelConfig
 
     corpus = prepare(text)
-    say(f"corpus   {corpus.name}: {len(corpus.training):,} characters to learn from")
-    found: dict[str, tuple[float | None, GradientReach]] = {}
-    for cell in cells:
-        config = ModelConfig(len(corpus.tokenizer), cell, layers, hidden)
-        say(f"model    {cell} {layers} × {hidden}, {config.parameters:,} parameters")
-        writer = TextGenerator(LanguageModel.new(config, seed), corpus.tokenizer)
-        steps = writer.train(corpus, minutes=minutes, seed=seed)
-        last = watch(steps, _line, lambda step: "; nothing was kept")
-        found[cell] = (
+    say(f"corpus   {corpus.name}: {len(corpus.training):,} characters to train on")
+    shapes = {cell: ModelConfig(len(corpus.tokenizer), cell, layers, hidden) for cell in cells}
+    results: dict[str, Result] = {}
+    for cell, writer, steps in compare_generators(corpus, shapes, minutes=minutes, seed=seed):
+        say(f"model    {cell} {layers} × {hidden}, {writer.model.config.parameters:,} parameters")
+        last = watch(steps, _describe_score, "; nothing is saved")
+        results[cell] = (
             last.val_bits_per_character,
-            reach(writer.model, corpus.validation, farthest, seed),
+            inspection.reach(writer.model, corpus.validation, farthest, seed),
         )
-    return found
+    return results
 
 
-def _line(step: Step) -> tuple[str, str]:
+def _describe_score(step: Step) -> tuple[str, str]:
     return f"{step.val_bits_per_character:.3f} bits per character", ""
 
 
-def _table(found: dict[str, GradientReach], farthest: int) -> None:
-    names = [name.rpartition("/")[2] for name in found]
+def _print_tables(reaches: dict[str, GradientReach], farthest: int) -> None:
+    names = [name.rpartition("/")[2] for name in reaches]
     width = max(10, *map(len, names)) + 2
-    click.echo("norm of the gradient of the loss, so many characters back")
-    click.echo("back" + "".join(name.rjust(width) for name in names))
-    for distance in [d for d in SHOWN if d <= farthest]:
-        cells = [f"{reach.gradient[distance - 1]:.2g}".rjust(width) for reach in found.values()]
-        click.echo(f"{distance:4}" + "".join(cells))
+    header = "back" + "".join(name.rjust(width) for name in names)
+    click.echo("norm of the gradient of the loss, by the number of characters back")
+    click.echo(header)
+    for distance in [distance for distance in SHOWN if distance <= farthest]:
+        row = [f"{measured.gradient[distance - 1]:.2g}".rjust(width) for measured in reaches.values()]
+        click.echo(f"{distance:4}" + "".join(row))
     click.echo("\nbits by which another character there changes the prediction")
-    click.echo("back" + "".join(name.rjust(width) for name in names))
-    first = next(iter(found.values()))
-    for row, distance in enumerate(first.distances):
-        cells = [f"{reach.change[row]:.2g}".rjust(width) for reach in found.values()]
-        click.echo(f"{distance:4}" + "".join(cells))
-    if farthest >= COMPARED and len(found) > 1:
-        at = {
-            name: reach.gradient[COMPARED - 1]
-            for name, reach in zip(names, found.values(), strict=True)
+    click.echo(header)
+    first = next(iter(reaches.values()))
+    for index, distance in enumerate(first.distances):
+        row = [f"{measured.change[index]:.2g}".rjust(width) for measured in reaches.values()]
+        click.echo(f"{distance:4}" + "".join(row))
+    if farthest >= COMPARED and len(reaches) > 1:
+        norms = {
+            name: measured.gradient[COMPARED - 1]
+            for name, measured in zip(names, reaches.values(), strict=True)
         }
-        most, least = max(at, key=at.__getitem__), min(at, key=at.__getitem__)
-        if at[least] > 0:
+        largest, smallest = max(norms, key=norms.__getitem__), min(norms, key=norms.__getitem__)
+        if norms[smallest] > 0:
             click.echo(
-                f"\nat {COMPARED} characters back, the gradient of {most} is "
-                f"{at[most] / at[least]:,.3g} times that of {least}"
+                f"\nat {COMPARED} characters back, the gradient of {largest} is "
+                f"{norms[largest] / norms[smallest]:,.3g} times that of {smallest}"
             )

@@ -1,0 +1,128 @@
+"""A training is launched the same from every door, and a resumed one is the one never stopped."""
+
+import json
+import os
+
+import pytest
+
+from chargen import ChargenError, Run, TextGenerator, TrainConfig
+from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
+from chargen.runs.state import state_folders
+from chargen.web import worker
+
+# What `--resume` compares and reads, in every state ever saved.
+SETTINGS = {
+    *("corpus", "encoding", "tokenizer", "vocab_size", "split_on", "val_fraction", "cell", "layers"),
+    *("hidden", "embedding", "dropout", "batch", "window", "lr", "generations", "seed", "precision"),
+}
+
+
+@pytest.fixture
+def small_request(tmp_path, verse):
+    """A small training on a file."""
+    (tmp_path / "verse.txt").write_text(verse)
+    sizes = {"hidden_size": 16, "batch": 4, "window": 16, "dropout": 0.2}
+    return TrainRequest((str(tmp_path / "verse.txt"),), steps=30, **sizes)
+
+
+def left(folder):
+    """All that a training leaves, but the time that it took."""
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    metrics = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+    last = state_folders(folder)[-1] / "state.safetensors"
+    files = (folder / "model.safetensors", folder / "samples.txt", last)
+    return metrics, [path.read_bytes() for path in files]
+
+
+def record(folder):
+    return json.loads((state_folders(folder)[-1] / "config.json").read_text())
+
+
+def test_the_command_line_and_the_page_launch_the_same_training(
+    run, tmp_path, verse, monkeypatch, capsys
+):
+    (tmp_path / "verse.txt").write_text(verse)
+    for measure in ("measured_flops", "probe_flops"):  # which differ a little from time to time
+        monkeypatch.setattr(f"chargen.training.planner.{measure}", lambda *_: 2e9)
+    assert run("train", "verse.txt", "--minutes", 0.02, "-o", "one")[0] == 0
+    job = {"kind": "generator", "folder": "other", "source": "verse.txt", "uploaded": True}
+    job |= {"minutes": 0.02, "tokenizer": "char", "split_on": None}
+    reading, writing = os.pipe()
+    with open(reading) as stdin, open(writing, "w") as page:
+        monkeypatch.setattr("sys.stdin", stdin)
+        page.write(json.dumps(job) + "\n")
+        page.flush()
+        worker.main()
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[0].keys() == {"model", "baselines"}
+    assert "done" in events[-1]
+    one, other = record(tmp_path / "one"), record(tmp_path / "other")
+    for part in ("model", "training", "settings", "corpus"):
+        assert one[part] == other[part], part
+    assert one["settings"].keys() == SETTINGS
+
+
+def test_resumed_it_is_the_training_that_was_never_stopped(tmp_path, small_request):
+    with Run(tmp_path / "whole") as run:
+        for _ in NewTraining(run, small_request).start():
+            pass
+    with Run(tmp_path / "stopped") as run:
+        for step in NewTraining(run, small_request).start():
+            if step.number == 13:
+                break
+    with Run(tmp_path / "stopped") as run:
+        training = ResumedTraining(run, run.saved(), TrainRequest())
+        *_, last = training.start()
+    assert last.number == 30
+    assert left(tmp_path / "stopped") == left(tmp_path / "whole")
+
+
+def test_a_larger_budget_and_another_place_of_the_text_are_the_only_changes(tmp_path, small_request):
+    with Run(tmp_path / "model") as run:
+        for _ in NewTraining(run, small_request).start():
+            pass
+    (tmp_path / "verse.txt").rename(tmp_path / "moved.txt")
+    with Run(tmp_path / "model") as run:
+        saved = run.saved()
+        with pytest.raises(ChargenError, match=r"no file or folder .*verse\.txt"):
+            _ = ResumedTraining(run, saved, TrainRequest(steps=40)).corpus
+        moved = TrainRequest((str(tmp_path / "moved.txt"),), steps=40, hidden_size=99, seed=5)
+        *_, last = ResumedTraining(run, saved, moved).start()
+    assert last.number == 40
+    assert TextGenerator.load(tmp_path / "model").model.config.hidden_size == 16
+    assert record(tmp_path / "model")["training"]["seed"] == 0
+    (tmp_path / "moved.txt").write_text("another text\n" * 100)
+    with Run(tmp_path / "model") as run, pytest.raises(ChargenError, match="put the old text back"):
+        _ = ResumedTraining(run, run.saved(), moved).text
+
+
+def test_each_stage_is_made_once_and_only_when_it_is_read(tmp_path, small_request):
+    with Run(tmp_path / "model") as run:
+        training = NewTraining(run, TrainRequest(("nowhere.txt",)))
+        with pytest.raises(ChargenError, match=r"no file or folder 'nowhere\.txt'"):
+            _ = training.baselines
+        training = NewTraining(run, small_request)
+        assert training.plan.model.hidden_size == 16
+        assert training.plan is training.plan
+        assert training.corpus is training.corpus
+        assert set(training.baselines) == {"unigram model", "5-gram model", "xz"}
+    assert not (tmp_path / "model").exists()  # nothing was begun
+
+
+def test_a_small_requestof_nothing_is_five_minutes_on_the_built_in_text(tmp_path, monkeypatch):
+    for measure in ("measured_flops", "probe_flops"):
+        monkeypatch.setattr(f"chargen.training.planner.{measure}", lambda *_: 1e9)
+    with Run(tmp_path / "model") as run:
+        training = NewTraining(run, TrainRequest())
+        assert training.corpus.name == "python-docs"
+        assert training.plan.training.budget == ("minutes", 5.0)
+
+
+def test_a_training_that_was_begun_in_python_says_how_to_continue_it(run, tmp_path, verse):
+    writer = TextGenerator.new(verse, hidden_size=8)
+    with Run(tmp_path / "model") as training:
+        for _ in training.begin(writer, writer.prepare(verse), TrainConfig(steps=3)):
+            pass
+    status, _, err = run("train", "--resume", "-o", "model", "--steps", 6)
+    assert status == 1
+    assert "continue it with Run.resume" in err
