@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks import report
-from chargen.data.cache import cached
+from chargen.data.cache import entry_folder
 from chargen.data.text import Text
 from chargen.inspection.copies import Copies
 
@@ -54,7 +54,7 @@ def measure(path: Path) -> dict[str, object]:
     copies = Copies.of(text)
     seconds, processor = time.perf_counter() - began, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    folder = cached(text.sha256)
+    folder = entry_folder(text.sha256)
     disk = sum(file.stat().st_size for file in folder.iterdir())
 
     began = time.perf_counter()

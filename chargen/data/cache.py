@@ -1,4 +1,15 @@
-"""Texts as ids in a cache folder: made once, found by their content."""
+"""The cache of tokenized texts: each text is tokenized once, and found again by its content.
+
+An entry is a folder whose name is a hash of the text and the tokenizer's settings:
+
+    CACHE/0123…cdef/
+        ids               the tokens, as an array of the tokenizer's dtype
+        tokenizer.json    or tokenizer.model
+        suffixes          the suffix array of `inspection.copies`, where one was built
+
+An entry is written beside its place and renamed, so it is never incomplete. Entries that were not used
+for a month are removed.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +32,9 @@ from chargen.errors import ChargenError
 from chargen.tokenizers.base import Ids, Tokenizer
 from chargen.tokenizers.build import build_tokenizer, load_tokenizer
 
-_CACHE_DAYS = 30  # unused entries older than this are swept
-
-
-_DRAFT = ".draft-"  # how the name of a folder begins that is being written, or removed
-
-
+_CACHE_DAYS = 30  # an entry that was not used for longer is removed
+_DRAFT = ".draft-"  # the beginning of a folder's name while it is written or removed
 _ENTRY = re.compile(rf"(?P<draft>{re.escape(_DRAFT)}([a-z0-9_]{{8}}|[0-9a-f]{{32}}))|[0-9a-f]{{32}}")
-
-
 _FILE = re.compile(r"ids|tokenizer\.(json|model)|suffixes(\.\d+)?")
 
 
@@ -40,16 +45,22 @@ def tokenize(
     split_on: str | None = None,
     val_fraction: float = 0.0,
 ) -> Path:
-    """The cache folder with the ids of a text and their tokenizer, made where it is not there yet.
+    """Returns the cache folder of a tokenized text, and tokenizes the text first where it is new.
 
-    The cache knows a text by the content and the tokenizer's settings, never by name or date. The
-    text is written in pieces, so that memory does not grow with it. Pieces of bpe and unigram are
-    learned from the training part alone.
+    An entry is found by the text's content and the tokenizer's settings, never by a name or a date.
+    The text is read and written in pieces, so memory does not grow with its size. The pieces of bpe
+    and unigram are learned from the training part alone, the first `1 - val_fraction` of the text.
+
+    Raises ChargenError where the text cannot be read or tokenized, for an empty `split_on`, and where
+    the cache cannot be written.
     """
     if split_on == "":
-        raise ChargenError("an empty --split-on separates nothing; use line, blank-line or a text")
+        raise ChargenError(
+            "an empty separator does not split a text into documents",
+            "set {split_on} to line, blank-line or a text",
+        )
     learned = [vocab_size, val_fraction] if kind in ("bpe", "unigram") else []
-    folder = cached(text.sha256, text.encoding, kind, split_on, *learned)
+    folder = entry_folder(text.sha256, text.encoding, kind, split_on, *learned)
     if not (folder / "ids").exists():
         fraction = 1 - val_fraction if learned else 1.0
         tokenizer = build_tokenizer(kind, text.pieces(fraction), vocab_size, split_on is not None)
@@ -59,25 +70,35 @@ def tokenize(
     return folder
 
 
-def cached(
-    sha256: str, encoding: str = "utf-8", kind: str = "char", split_on: str | None = None, *more: float
+def entry_folder(
+    sha256: str,
+    encoding: str = "utf-8",
+    kind: str = "char",
+    split_on: str | None = None,
+    *learned: float,
 ) -> Path:
-    """Where the cache has a text of these bytes; whether it is there is another question."""
-    recipe = [1, sha256, encoding, kind, split_on, *more]
+    """Returns the folder of an entry, whether or not it exists.
+
+    `learned` holds the settings that only tokenizers with learned pieces depend on.
+    """
+    recipe = [1, sha256, encoding, kind, split_on, *learned]
     return cache_folder() / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:32]
 
 
-def tokenized(folder: Path) -> tuple[Ids, Tokenizer]:
-    """What `tokenize` has written: the ids, memory-mapped, and their tokenizer."""
+def open_entry(folder: Path) -> tuple[Ids, Tokenizer]:
+    """Returns the tokens (N,) of an entry, memory-mapped, and their tokenizer."""
     tokenizer = load_tokenizer({f.name: f.read_bytes() for f in folder.glob("tokenizer.*")})
     path = folder / "ids"
-    empty = np.zeros(0, tokenizer.dtype)  # which cannot be mapped
-    ids = _mapped(path, tokenizer.dtype) if path.stat().st_size else empty
-    return ids, tokenizer
+    if not path.stat().st_size:  # an empty file cannot be mapped
+        return np.zeros(0, tokenizer.dtype), tokenizer
+    return _map(path, tokenizer.dtype), tokenizer
 
 
 def encode(text: Text, tokenizer: Tokenizer, split_on: str | None = None) -> Iterator[Ids]:
-    """The ids of a text, in pieces; each document is closed by the end symbol."""
+    """Yields the tokens of a text in pieces; the end symbol closes each document.
+
+    With `split_on`, which separates the documents, the tokenizer must have an end symbol.
+    """
     if split_on is None:
         yield from map(tokenizer.encode, text.pieces())
     else:
@@ -87,21 +108,21 @@ def encode(text: Text, tokenizer: Tokenizer, split_on: str | None = None) -> Ite
 
 
 def cache_folder() -> Path:
-    """Where prepared texts are kept: $CHARGEN_CACHE, or chargen in the user's cache folder."""
+    """Returns the folder of all entries: $CHARGEN_CACHE, or chargen in the user's cache folder."""
     chosen = os.environ.get("CHARGEN_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(chosen) if chosen else Path(base, "chargen")
 
 
 def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None) -> None:
-    """Writes ids and tokenizer beside the folder, then renames: it is never half there."""
+    """Writes tokens and tokenizer to a draft and renames it, so that the entry is never incomplete."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
     except OSError as error:
         raise ChargenError(
-            f"the cache folder {folder.parent} cannot be written: {error.strerror}; "
-            "name another one in the variable CHARGEN_CACHE"
+            f"the cache folder {folder.parent} cannot be written: {error.strerror}",
+            "name another one in the variable CHARGEN_CACHE",
         ) from error
     try:
         for name, data in tokenizer.dump().items():
@@ -112,7 +133,7 @@ def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None)
         try:
             draft.rename(folder)
         except OSError:
-            if not (folder / "ids").exists():  # where another process was faster, all is well
+            if not (folder / "ids").exists():  # unless another process has just made the same entry
                 raise
     except OSError as error:
         raise ChargenError(f"the cache {draft} cannot be written: {error.strerror}") from error
@@ -121,26 +142,28 @@ def _write(folder: Path, text: Text, tokenizer: Tokenizer, split_on: str | None)
 
 
 def _sweep(cache: Path) -> None:
-    """Removes the entries of the cache that nobody used for a month, and drafts of killed processes.
+    """Removes the entries that were not used for a month, and the drafts of killed processes.
 
-    The cache may be a folder of a person, and hold anything. Only folders with a name and files as
-    the cache makes them are touched; the files are removed one by one, the folder once it is empty.
+    The cache may be a folder in which a person keeps other things. Only a folder whose name and files
+    are those of an entry is touched; its files are removed one by one, the folder once it is empty.
     """
     for entry in list(cache.iterdir()):
-        with suppress(OSError):  # where another process sweeps as well, or may alone
+        with suppress(
+            OSError
+        ):  # another process may be sweeping, or the folder belong to another user
             if not entry.is_symlink() and _is_old(entry):
                 swept = entry if entry.name.startswith(_DRAFT) else cache / f"{_DRAFT}{entry.name}"
-                entry.rename(swept)  # so that nobody finds half of an entry
-                if not _is_old(swept):  # somebody has just begun to use it
+                entry.rename(swept)  # so that no process finds an incomplete entry
+                if not _is_old(swept):  # a process has just begun to use it
                     swept.rename(entry)
                     continue
-                for file in sorted(swept.iterdir()):  # ids first, which Windows protects while in use
+                for file in sorted(swept.iterdir()):  # ids first: Windows protects an open file
                     file.unlink()
                 swept.rmdir()
 
 
 def _is_old(entry: Path) -> bool:
-    """Whether a folder is an entry of the cache, or a draft of one, that nobody will want again."""
+    """Returns whether a folder is an entry or a draft that is out of use."""
     if not (match := _ENTRY.fullmatch(entry.name)) or not entry.is_dir():
         return False
     files = list(entry.iterdir())
@@ -153,19 +176,19 @@ def _is_old(entry: Path) -> bool:
     return last_use < time.time() - days * 86_400 and not _in_use(entry / "ids")
 
 
-def _mapped(path: Path, dtype: Any) -> Ids:
-    """The ids of a file, memory-mapped; a lock that others may share says for as long: in use."""
+def _map(path: Path, dtype: Any) -> Ids:
+    """Memory-maps the tokens of a file, and holds a shared lock on it, which marks it as in use."""
     with path.open("rb") as file:
-        with suppress(ImportError, OSError):  # Windows; a file system without locks
+        with suppress(ImportError, OSError):  # Windows has no fcntl, some file systems no locks
             import fcntl
 
-            # The map keeps a copy of the descriptor, and with it the lock, until it is given up.
+            # subtle: the map keeps a copy of the descriptor, and with it the lock, while it lives.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return np.memmap(file, dtype, mode="r")
 
 
 def _in_use(path: Path) -> bool:
-    """Whether any process has `_mapped` a file."""
+    """Returns whether any process has the file mapped by `_map`."""
     with suppress(ImportError, FileNotFoundError), path.open("rb") as file:
         import fcntl
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.data.cache import tokenize, tokenized
+from chargen.data.cache import open_entry, tokenize
 from chargen.data.text import Text
 from chargen.errors import ChargenError
 from chargen.tokenizers.base import Ids, Tokenizer
@@ -53,7 +53,7 @@ def prepare(
     Raises ChargenError for a text that cannot be read or is too short to learn from.
     """
     folder = tokenize(text, kind, vocab_size, split_on, val_fraction)
-    return split(*tokenized(folder), text, split_on, val_fraction)
+    return split(*open_entry(folder), text, split_on, val_fraction)
 
 
 def split(

@@ -105,7 +105,16 @@ def build(store: ModelStore, writers: Writers, inspector: Inspector, job: Traini
     def copies(text: str, model: str = STARTER, least: int = 30) -> dict[str, Any]:
         """Passages of a text that stand in the text that a model was trained on."""
         found = inspector.copies(words(model, "model"), words(text, "text"), whole(least, "least"))
-        passages = [vars(passage) for passage in found.passages]
+        passages = [
+            {
+                "start": passage.start,
+                "length": passage.length,
+                "place": passage.position,
+                "line": passage.line,
+                "occurrences": passage.occurrences,
+            }
+            for passage in found.passages
+        ]
         return {"share": found.share, "passages": passages, "new_words": found.new_words}
 
     endpoints: list[tuple[Callable[..., Any], int]] = [

@@ -29,7 +29,7 @@ def brute_force(text, corpus, least):
 
 
 def passages(report):
-    return [(p.start, p.length, p.place, p.occurrences) for p in report.passages]
+    return [(p.start, p.length, p.position, p.occurrences) for p in report.passages]
 
 
 @given(
@@ -63,8 +63,8 @@ def test_known_pieces_between_new_text_are_found_at_their_place(prose):
     report = Copies.of(prose).report(text, 25)
     assert [(p.start, p.length) for p in report.passages] == [(s, n) for s, n, _ in known]
     for passage, (_, _, place) in zip(report.passages, known, strict=True):
-        assert passage.place == place or passage.occurrences > 1
-        assert passage.line == 1 + prose.count("\n", 0, passage.place)
+        assert passage.position == place or passage.occurrences > 1
+        assert passage.line == 1 + prose.count("\n", 0, passage.position)
     assert report.copied == sum(size for _, size, _ in known)
     assert report.share == pytest.approx(report.copied / len(text))
     assert report.longest[0].length == max(size for _, size, _ in known)
@@ -74,7 +74,7 @@ def test_passages_that_overlap_are_counted_once(prose):
     text = prose[1000:1100] + prose[5000:5100]
     report = Copies.of(prose).report(text, 40)
     assert report.copied == 200
-    assert report.passages[0].place == 1000
+    assert report.passages[0].position == 1000
     assert report.passages[-1].start + report.passages[-1].length == 200
 
 

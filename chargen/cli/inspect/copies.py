@@ -107,7 +107,14 @@ def record(found: Report) -> dict[str, Any]:
         "share": found.share,
         "longest": max((passage.length for passage in found.passages), default=0),
         "passages": [
-            {**vars(passage), "text": found.text[passage.start : passage.start + passage.length]}
+            {
+                "start": passage.start,
+                "length": passage.length,
+                "place": passage.position,
+                "line": passage.line,
+                "occurrences": passage.occurrences,
+                "text": found.text[passage.start : passage.start + passage.length],
+            }
             for passage in found.passages
         ],
         "words": found.words,
@@ -127,7 +134,7 @@ def lines(found: Report) -> list[str]:
         often = f", {passage.occurrences:,} times" if passage.occurrences > 1 else ""
         told.append(
             f"{passage.length:6,} characters at {passage.start:,}, line {passage.line:,} of the "
-            f"corpus (character {passage.place:,}{often}): {text!r}{more}"
+            f"corpus (character {passage.position:,}{often}): {text!r}{more}"
         )
     if len(found.passages) > SHOWN:
         told.append(f"… and {len(found.passages) - SHOWN:,} shorter ones")
