@@ -21,8 +21,9 @@ from chargen.evaluation.language import Score, evaluate
 from chargen.generation.decoder import Decoder
 from chargen.generation.prefix import Prefix
 from chargen.generation.sampler import Sampler
-from chargen.inspection import components, states
-from chargen.inspection import gradients as reach
+from chargen.inspection.components import ComponentCorrelation, components
+from chargen.inspection.gradients import GradientReach, gradients
+from chargen.inspection.states import Layers, states
 from chargen.inspection.surprise import Surprise, surprise
 from chargen.model import LanguageModel, ModelConfig
 from chargen.storage import checkpoint
@@ -287,32 +288,45 @@ class TextGenerator:
         return prefix.on_gpu(deepcopy(self.model).to(target).eval())
 
     def score(self, text: str | Text, window: int | None = None) -> Score:
-        """How well the model predicts a text; see `evaluation.evaluate`."""
+        """Scores how well the model predicts a text; see `evaluation.language.evaluate`.
+
+        With `window`, the state is reset every `window` tokens.
+        """
         source = Text.from_string(text) if isinstance(text, str) else text
         return evaluate(self.model, self._ids(source), self.tokenizer, window)
 
     def surprise(self, text: str | Text) -> Surprise:
-        """How much each character of a text surprises the model, and what it had expected instead.
+        """Returns the surprise at each character of a text, and what the model expected instead.
 
-        Characters are adapted as those of a prompt; see `read`.
+        Characters are adapted like those of a prompt, see `read`.
         """
         return surprise(self.model, self.tokenizer, self._adapted(text))
 
-    def states(self, text: str | Text) -> states.Layers:
-        """What goes on in each layer while it reads a text: arrays (T, H) by name, see `states`."""
-        return states.states(self.model, self._adapted(text))
+    def states(self, text: str | Text) -> Layers:
+        """Returns states and gates while reading a text: for each layer, arrays (T, H) by name.
+
+        The names are those of `inspection.states.STATE_KINDS`; `pieces` has the T texts.
+        """
+        return states(self.model, self._adapted(text))
 
     def pieces(self, text: str | Text) -> list[str]:
-        """The text in the pieces that are read one by one, each with a row in `states`."""
+        """Returns the texts of the tokens (T,) that the model reads, one for each row of `states`."""
         return [self.tokenizer.name(token) for token in self._adapted(text).tolist()]
 
-    def components(self, text: str | Text) -> list[components.Component]:
-        """The components of the state that follow something one can name in a text, best first."""
-        return components.components(self.model, self.tokenizer, self._adapted(text))
+    def components(self, text: str | Text) -> list[ComponentCorrelation]:
+        """Finds components of the state that correlate with a property of the text, strongest first.
 
-    def reach(self, text: str | Text, farthest: int = 200, seed: int = 0) -> reach.GradientReach:
-        """How far back the gradient and the memory of the model reach, measured on a text."""
-        return reach.reach(self.model, self._adapted(text), farthest, seed)
+        Raises ChargenError for a text of fewer than a hundred characters.
+        """
+        return components(self.model, self.tokenizer, self._adapted(text))
+
+    def gradients(self, text: str | Text, farthest: int = 200, seed: int = 0) -> GradientReach:
+        """Measures how far back the gradient and the memory reach, at distances 1 to `farthest`.
+
+        `seed` draws the positions of the text at which they are measured. Raises ChargenError for a
+        text that is too short.
+        """
+        return gradients(self.model, self._adapted(text), farthest, seed)
 
     def _adapted(self, text: str | Text) -> Ids:
         whole = text if isinstance(text, str) else "".join(text.pieces())

@@ -152,9 +152,9 @@ def test_the_probe_finds_what_the_state_knows(moods):
     assert np.allclose(states[0], by_hand.detach().numpy(), atol=1e-6)
     score, alone = probe(writer.model, *parts, moods.classes)
     assert score.accuracy >= 0.5
-    assert 1 <= alone.layer <= 2
-    assert alone.kind in ("hidden", "cell")
-    assert 0 <= alone.place < 8
+    assert 1 <= alone.component.layer <= 2
+    assert alone.component.kind in ("hidden", "cell")
+    assert 0 <= alone.component.index < 8
     assert len(alone.means) == 2
 
 

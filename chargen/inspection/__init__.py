@@ -1,1 +1,0 @@
-"""Looking inside: surprise per character, states and gates, gradient reach, copied passages."""

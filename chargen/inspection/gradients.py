@@ -1,9 +1,9 @@
-"""How far back a model can learn from, and how far back it remembers.
+"""How far back the gradient of a model reaches, and how far back it remembers.
 
-The gradient of the loss at one character, with respect to the embedding of a character k places before
-it, is what training has to learn their relation by. In a simple cell it shrinks by a factor at every
-step back (Bengio, Simard and Frasconi 1994); gates let it pass. What a model makes of the past is
-another question: how much its prediction changes when the character k places back is another one.
+Training learns the relation of two characters from the gradient of the loss at one with respect to the
+embedding of the other. In a simple cell this gradient shrinks by a factor at every step back (Bengio,
+Simard and Frasconi 1994); gates let it pass. The memory of the trained model is another question: how
+much its prediction changes when an earlier character is replaced.
 """
 
 from __future__ import annotations
@@ -21,33 +21,38 @@ from chargen.errors import ChargenError
 from chargen.model import LanguageModel
 from chargen.tokenizers.base import Ids
 
-PLACES = 64  # in the text, over which is averaged
-LEAD = 32  # ids read before the farthest one, so that its state is not empty
-_STEPS = 16  # distances at which characters are replaced, at most
+SAMPLES = 64  # random positions of the text, over which the measurements are averaged
+LEAD = 32  # tokens read before the farthest one, so that its state is not empty
+_STEPS = 16  # distances at which tokens are replaced, at most
 
 
 @dataclass(frozen=True)
 class GradientReach:
-    """Means over places in a text; distance 1 is the character right before the one predicted."""
+    """Means over positions of a text; distance 1 is the character right before the predicted one."""
 
-    gradient: npt.NDArray[np.float64]  # (K,) norm of the gradient in nats, at the distances 1 to K
-    distances: list[int]  # at which characters were replaced
-    change: npt.NDArray[np.float64]  # (len(distances),) in bits: KL divergence of the predictions
+    gradient: npt.NDArray[np.float64]  # (K,) norm of the gradient, nats per unit of the embedding
+    distances: list[int]  # at which characters were replaced, from 1 to K
+    change: npt.NDArray[np.float64]  # (len(distances),) KL divergence of the predictions, in bits
 
 
-def reach(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0) -> GradientReach:
-    """Measures at `PLACES` random places of a text; raises ChargenError for one that is too short."""
+def gradients(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0) -> GradientReach:
+    """Measures gradient and memory at the distances 1 to `farthest`, averaged over `ids` (T,).
+
+    `seed` draws the `SAMPLES` positions and the replacements. Raises ChargenError for a text that is
+    too short.
+    """
     span = farthest + LEAD
-    if farthest < 1 or len(ids) < span + PLACES:
+    if farthest < 1 or len(ids) < span + SAMPLES:
         raise ChargenError(
-            f"the text has {len(ids):,} characters; to look {farthest} back, at least "
-            f"{span + PLACES:,} are needed"
+            f"the text has {len(ids):,} characters; to measure {farthest} back, at least "
+            f"{span + SAMPLES:,} are needed",
+            "give a longer text or a smaller {farthest}",
         )
     rng = np.random.default_rng(seed)
-    ends = rng.integers(span, len(ids), PLACES)  # of what is predicted
-    where = ends + np.arange(-span, 1)[:, None]  # (span + 1, PLACES)
-    window = torch.as_tensor(ids[where].astype(np.int64)).to(model.head.weight.device)
-    others = torch.as_tensor(ids[rng.integers(0, len(ids), PLACES)].astype(np.int64))
+    ends = rng.integers(span, len(ids), SAMPLES)  # of the predicted tokens
+    positions = ends + np.arange(-span, 1)[:, None]  # (span + 1, SAMPLES)
+    window = torch.as_tensor(ids[positions].astype(np.int64)).to(model.head.weight.device)
+    others = torch.as_tensor(ids[rng.integers(0, len(ids), SAMPLES)].astype(np.int64))
     inputs, targets = window[:-1], window[-1]
     distances = sorted({round(farthest ** (n / (_STEPS - 1))) for n in range(_STEPS)})
     change = _change(model, inputs, others.to(inputs), distances)
@@ -55,7 +60,7 @@ def reach(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0) ->
 
 
 def _gradient(model: LanguageModel, inputs: Tensor, targets: Tensor) -> npt.NDArray[np.float64]:
-    """(T,) the mean norm of the gradient at each input (T, B), the last one first."""
+    """Returns the mean norm of the gradient (T,) at each of the inputs (T, B), the last one first."""
     stack = model.stack
     embedded = stack.embedding(inputs).detach().requires_grad_()
     outputs, _ = stack.read(embedded, stack.initial_state(inputs.shape[1]))
@@ -69,22 +74,23 @@ def _gradient(model: LanguageModel, inputs: Tensor, targets: Tensor) -> npt.NDAr
 def _change(
     model: LanguageModel, inputs: Tensor, others: Tensor, distances: list[int]
 ) -> npt.NDArray[np.float64]:
-    """The mean divergence, in bits, of the last prediction where one of the inputs (T, B) is another.
+    """Returns the mean KL divergence in bits of the last prediction, for each replaced distance.
 
-    Where the other one happens to be the same, the next one in order takes its place.
+    One token of the inputs (T, B) is replaced by that of `others` (B,), or by the next token of the
+    vocabulary where the two are equal.
     """
 
-    def predicted(ids: Tensor) -> Tensor:
+    def log_probabilities(ids: Tensor) -> Tensor:
         outputs, _ = model.stack(ids, model.initial_state(ids.shape[1]))
         logits: Tensor = model.head(outputs[-1])
         return logits.cpu().double().log_softmax(-1)  # (B, V)
 
-    usual = predicted(inputs)
-    found = []
+    original = log_probabilities(inputs)
+    divergences = []
     for distance in distances:
         changed = inputs.clone()
         same = changed[-distance] == others
         changed[-distance] = torch.where(same, (others + 1) % model.config.vocab_size, others)
-        divergence = (usual.exp() * (usual - predicted(changed))).sum(-1).mean()
-        found.append(float(divergence) / math.log(2))
-    return np.maximum(found, 0.0)
+        divergence = (original.exp() * (original - log_probabilities(changed))).sum(-1).mean()
+        divergences.append(float(divergence) / math.log(2))
+    return np.maximum(divergences, 0.0)

@@ -1,7 +1,7 @@
-"""What can be said of every character of a text: whether it is inside quotes, how far into its line.
+"""Properties of every character of a text, such as being inside quotes or the position in the line.
 
-Each property is a number for every character, known when the character has been read: a quote counts
-as inside from its first mark on.
+Each property is a number per character that is known once the character has been read: the inside of
+a quotation begins at its opening mark. Only the position in the line looks ahead, to the line's end.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ _QUOTED = re.compile(r'"[^"]*?(?:"|\n\s*\n|\Z)|“[^”]*?(?:”|\n\s*\n|\Z)|«[
 _WORD = re.compile(r"[^\W\d_]+")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _TAB = 4  # columns
-_FAR = 100  # characters since the newline, from which on it is all the same
+_FAR = 100  # characters since the newline; larger distances count as this one
 
-# A string as most languages write it; a quote behind a letter is an apostrophe, behind a prefix not.
+# A string as most languages write it. A quote after a letter is an apostrophe, but a string after a
+# prefix such as r or f.
 _STRING = (
     r'(?<!\w)[rbfuRBFU]{{0,2}}(?P<quote>"""|\'\'\')[\s\S]*?(?:(?P=quote)|\Z)'
     r'|"(?:\\[\s\S]|[^"\\\n])*(?:"|\n|\Z)'
@@ -32,24 +33,24 @@ _HASH, _SLASH = r"#[^\n]*", r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)"
 
 
 def properties(text: str) -> dict[str, Property]:
-    """By name; each is an array as long as the text."""
+    """Returns the properties by name, each an array (characters,)."""
     size = len(text)
     characters = np.array(list(text), dtype="<U1") if size else np.zeros(0, "<U1")
     newline = characters == "\n"
-    column = _since(newline)
+    column = _distance_since(newline)
     indent, indenting = _indentation(text)
-    strings, comments = _code(text)
+    strings, comments = _strings_and_comments(text)
     word, capital, capitals = _words(text)
     base = np.array([unicodedata.normalize("NFD", c)[0].lower() for c in text] or [""])
     return {
         "inside a string or comment": np.maximum(strings, comments),
         "inside a string": strings,
         "inside a comment": comments,
-        "inside quotes": _spans(_QUOTED, text),
+        "inside quotes": _inside_matches(_QUOTED, text),
         "inside brackets": _brackets(text),
         "indentation of the line": indent,
         "in the indentation": indenting,
-        "position in the line": _share(newline),
+        "position in the line": _share_of_line(newline),
         "distance since newline": np.minimum(column, _FAR),
         "position in the word": word,
         "in a capitalised word": capital,
@@ -60,32 +61,33 @@ def properties(text: str) -> dict[str, Property]:
     }
 
 
-def _since(marks: npt.NDArray[np.bool_]) -> Property:
-    """How many characters ago the last mark was, or the beginning."""
-    places = np.arange(len(marks))
-    last = np.maximum.accumulate(np.where(marks, places, -1))
-    return (places - last).astype(float)
+def _distance_since(marks: npt.NDArray[np.bool_]) -> Property:
+    """Counts the characters since the last mark, or since the beginning of the text."""
+    positions = np.arange(len(marks))
+    last = np.maximum.accumulate(np.where(marks, positions, -1))
+    return (positions - last).astype(float)
 
 
-def _share(newline: npt.NDArray[np.bool_]) -> Property:
-    """How much of its line is behind each character, from 0 to 1."""
-    places = np.arange(len(newline))
-    starts = places - _since(np.concatenate([[False], newline])[:-1]) if len(newline) else places
-    ends = np.where(newline, places, len(newline))
+def _share_of_line(newline: npt.NDArray[np.bool_]) -> Property:
+    """Returns the share of its line that precedes each character, from 0 to 1."""
+    positions = np.arange(len(newline))
+    after_newline = np.concatenate([[False], newline])[: len(newline)]
+    starts = positions - _distance_since(after_newline)
+    ends = np.where(newline, positions, len(newline))
     ends = np.minimum.accumulate(ends[::-1])[::-1]
-    return (places - starts) / np.maximum(1, ends - starts)
+    return (positions - starts) / np.maximum(1, ends - starts)
 
 
-def _spans(pattern: re.Pattern[str], text: str) -> Property:
-    """1 from the first character of each match to the one before its last."""
+def _inside_matches(pattern: re.Pattern[str], text: str) -> Property:
+    """Returns 1 from the first character of each match to the one before its last, else 0."""
     inside = np.zeros(len(text))
     for match in pattern.finditer(text):
         inside[match.start() : match.end() - 1] = 1
     return inside
 
 
-def _code(text: str) -> tuple[Property, Property]:
-    """Inside a string, and inside a comment, as the language seems to write them."""
+def _strings_and_comments(text: str) -> tuple[Property, Property]:
+    """Returns 1 inside strings, and 1 inside comments, in the syntax that the text seems to use."""
     slashes = text.count(";\n") > text.count(":\n")
     pattern = re.compile(_STRING.format(comment=_SLASH if slashes else _HASH))
     strings, comments = np.zeros(len(text)), np.zeros(len(text))
@@ -99,7 +101,7 @@ def _code(text: str) -> tuple[Property, Property]:
 
 
 def _brackets(text: str) -> Property:
-    """How many are open; an empty line closes all."""
+    """Counts the open brackets; an empty line closes all of them."""
     steps = np.zeros(len(text))
     for opening, closing in ("()", "[]", "{}"):
         for match in re.finditer(f"[{re.escape(opening + closing)}]", text):
@@ -109,18 +111,18 @@ def _brackets(text: str) -> Property:
     for start, end in pairwise(edges):
         sums = np.cumsum(steps[start:end])
         lowest = np.minimum(np.minimum.accumulate(sums), 0) if end > start else sums
-        depth[start:end] = sums - lowest  # a closing one without an opening one counts for nothing
+        depth[start:end] = sums - lowest  # an unmatched closing bracket is ignored
     return depth
 
 
 def _indentation(text: str) -> tuple[Property, Property]:
-    """Columns that the line is indented by, as far as it has been read; and whether still in there."""
+    """Returns the columns of indentation read so far in the line, and 1 inside the indentation."""
     indent, indenting = np.zeros(len(text)), np.zeros(len(text))
     for match in re.finditer(r"^[ \t]+", text, re.M):
         columns = 0
-        for place in range(match.start(), match.end()):
-            columns += _TAB if text[place] == "\t" else 1
-            indent[place] = columns
+        for position in range(match.start(), match.end()):
+            columns += _TAB if text[position] == "\t" else 1
+            indent[position] = columns
         end = text.find("\n", match.end())
         indent[match.end() : len(text) if end < 0 else end] = columns
         indenting[match.start() : match.end()] = 1
@@ -128,7 +130,11 @@ def _indentation(text: str) -> tuple[Property, Property]:
 
 
 def _words(text: str) -> tuple[Property, Property, Property]:
-    """How many letters of its word have been read; whether it began with a capital; has only such."""
+    """Returns three properties of the word that each letter belongs to, as far as it has been read.
+
+    The number of its letters so far; 1 where it begins with a capital; 1 from its second letter on, as
+    long as all its letters are capitals.
+    """
     position, capital, capitals = np.zeros(len(text)), np.zeros(len(text)), np.zeros(len(text))
     for match in _WORD.finditer(text):
         start, end = match.span()

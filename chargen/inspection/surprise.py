@@ -1,7 +1,8 @@
-"""How much each character of a text surprises a model, in bits, and what it had expected instead.
+"""The surprise of a model at each character of a text, in bits, and what it expected instead.
 
-A character that the model gives the probability p has -log2(p) bits (Shannon 1948): none where it was
-certain, one for each halving of the odds. Their mean is the score of `evaluation.evaluate`.
+A character to which the model gives the probability p has a surprise of -log2(p) bits (Shannon 1948):
+0 where the model was certain, 1 more for each halving of the probability. The mean over a text is the
+bits per character of `evaluation.language`.
 """
 
 from __future__ import annotations
@@ -21,79 +22,79 @@ from chargen.evaluation.language import predictions
 from chargen.model import LanguageModel
 from chargen.tokenizers.base import Ids, Tokenizer
 
-ALTERNATIVES = 5  # likeliest ids that are kept for each place
-_NEAR = 24  # characters shown before a spot
+ALTERNATIVES = 5  # likeliest tokens that are recorded at each position
+_CONTEXT = 24  # characters of the line that are shown before a spot
 
 
 class Character(NamedTuple):
-    """The least part of a text that the model tells apart: a character, or a piece of several."""
+    """The smallest unit of a text that the model reads: a character, or a piece of several."""
 
     text: str  # "" for the end of a document
     bits: float | None  # None for the first, which has no context
-    expected: dict[str, float]  # what would have been likeliest here, named as by `Mark.expected`
+    expected: dict[str, float]  # the likeliest units here and their probabilities, likeliest first
 
 
 class Spot(NamedTuple):
-    """Where in a text a character surprises."""
+    """A character of a text with its position."""
 
     line: int  # from 1
     column: int  # from 1
-    before: str  # what stands in its line before it, its last characters
+    before: str  # the end of the line's text before it
     character: Character
 
 
 class Line(NamedTuple):
-    """A line of the text, or a document."""
+    """A line of the text, or a document, with its mean surprise."""
 
     number: int  # from 1
     characters: list[Character]  # with the newline that ends it
-    bits: float  # the mean of a character
+    bits: float  # per character
 
 
 @dataclass(frozen=True)
 class Surprise:
-    """A text with the surprise of its characters; made by `surprise`."""
+    """A text with the surprise at its characters; `surprise` returns it."""
 
     tokenizer: Tokenizer
     ids: Ids  # (N,)
-    bits: npt.NDArray[np.float64]  # (N,) of each id, NaN for the first
-    likeliest: npt.NDArray[Any]  # (N, ALTERNATIVES) ids
+    bits: npt.NDArray[np.float64]  # (N,) of each token, NaN for the first
+    likeliest: npt.NDArray[Any]  # (N, ALTERNATIVES) tokens, likeliest first
     chances: npt.NDArray[np.float32]  # (N, ALTERNATIVES) their probabilities
 
     @property
     def bits_per_character(self) -> float:
-        """The mean, which is that of `evaluation.evaluate`."""
+        """The mean surprise in bits, equal to `Score.bits_per_character`."""
         characters, _ = self.tokenizer.measure(self.ids[1:])
         return float(np.nansum(self.bits)) / max(1, characters)
 
     def characters(self) -> Iterator[Character]:
-        """From the first to the last; joined, their texts are the text."""
+        """Yields the characters in order; their joined texts are the whole text."""
         for text, start, end in self._parts:
             yield self._character(text, start, end)
 
     def worst(self, count: int) -> list[Spot]:
-        """Where the model was surprised most, most first."""
+        """Returns the `count` spots with the highest surprise, highest first."""
         starts = [start for _, start, _ in self._parts]
         sums = np.add.reduceat(np.nan_to_num(self.bits), starts)
         chosen = np.argsort(-sums, kind="stable")[:count].tolist()
-        places = {number: rank for rank, number in enumerate(chosen)}
-        found: dict[int, Spot] = {}
+        ranks = {number: rank for rank, number in enumerate(chosen)}
+        spots: dict[int, Spot] = {}
         line, column, before = 1, 1, ""
         for number, (text, start, end) in enumerate(self._parts):
-            if number in places:
+            if number in ranks:
                 character = self._character(text, start, end)
-                found[places[number]] = Spot(line, column, before, character)
+                spots[ranks[number]] = Spot(line, column, before, character)
             if not text or "\n" in text:
                 line += max(1, text.count("\n"))
                 before = text.rpartition("\n")[2]
                 column = 1 + len(before)
             else:
                 column += len(text)
-                before = (before + text)[-_NEAR:]
-        return [found[rank] for rank in range(len(found))]
+                before = (before + text)[-_CONTEXT:]
+        return [spots[rank] for rank in range(len(spots))]
 
     def lines(self) -> Iterator[Line]:
-        """Line by line, or document by document."""
+        """Yields the text line by line, or document by document."""
         number, line = 1, list[Character]()
         for character in self.characters():
             line.append(character)
@@ -107,21 +108,21 @@ class Surprise:
         expected: dict[str, float] = {}
         if start:
             ranked = zip(self.likeliest[start].tolist(), self.chances[start].tolist(), strict=True)
-            for place, chance in ranked:
-                named = self.tokenizer.name(place)
-                expected[named] = expected.get(named, 0.0) + chance
+            for token, chance in ranked:
+                name = self.tokenizer.name(token)
+                expected[name] = expected.get(name, 0.0) + chance
         return Character(text, float(self.bits[start:end].sum()) if start else None, expected)
 
     @cached_property
     def _parts(self) -> list[tuple[str, int, int]]:
-        """The least parts of the text, each with its first id and the one behind its last."""
+        """The smallest units of the text, each with the slice of its tokens: (text, start, end)."""
         stream, start = self.tokenizer.detokenizer(), 0
         parts = []
-        for place, token in enumerate(self.ids.tolist()):
+        for end, token in enumerate(self.ids.tolist(), start=1):
             text = stream.push(token)
             if text or token == self.tokenizer.end_id:
-                parts.append((text, start, place + 1))
-                start = place + 1
+                parts.append((text, start, end))
+                start = end
         if rest := stream.finish():
             parts.append((rest, start, len(self.ids)))
         return parts
@@ -129,27 +130,28 @@ class Surprise:
 
 @torch.no_grad()
 def surprise(model: LanguageModel, tokenizer: Tokenizer, ids: Ids) -> Surprise:
-    """Reads a text once, from an empty state; raises ChargenError for an empty one."""
+    """Reads the text `ids` (N,) once, from an empty state; raises ChargenError for an empty text."""
     if not len(ids):
         raise ChargenError("the text is empty: there is nothing to be surprised by")
-    kept = min(ALTERNATIVES, len(tokenizer))
+    alternatives = min(ALTERNATIVES, len(tokenizer))
     bits = np.full(len(ids), math.nan)
-    likeliest = np.zeros((len(ids), kept), tokenizer.dtype)
-    chances = np.zeros((len(ids), kept), np.float32)
-    place = 1
+    likeliest = np.zeros((len(ids), alternatives), tokenizer.dtype)
+    chances = np.zeros((len(ids), alternatives), np.float32)
+    start = 1
     if len(ids) > 1:
         for logits, targets, _ in predictions(model, ids, np.zeros(1, np.int64), len(ids) - 1):
             logs = logits[:, 0].log_softmax(-1)  # (T, V)
-            there = slice(place, place + len(logs))
-            bits[there] = -logs.gather(1, targets)[:, 0].cpu().double().numpy() / math.log(2)
-            top = logs.topk(kept)
-            likeliest[there] = top.indices.cpu().numpy()
-            chances[there] = top.values.exp().cpu().numpy()
-            place = there.stop
+            part = slice(start, start + len(logs))
+            bits[part] = -logs.gather(1, targets)[:, 0].cpu().double().numpy() / math.log(2)
+            top = logs.topk(alternatives)
+            likeliest[part] = top.indices.cpu().numpy()
+            chances[part] = top.values.exp().cpu().numpy()
+            start = part.stop
     return Surprise(tokenizer, ids, bits, likeliest, chances)
 
 
 def _line(number: int, characters: list[Character]) -> Line:
-    known = [character for character in characters if character.bits is not None]
-    bits = sum(character.bits or 0.0 for character in known)
-    return Line(number, characters, bits / max(1, sum(len(c.text) or 1 for c in known)))
+    scored = [character for character in characters if character.bits is not None]
+    bits = sum(character.bits or 0.0 for character in scored)
+    # The end of a document has an empty text and counts as one character.
+    return Line(number, characters, bits / max(1, sum(len(c.text) or 1 for c in scored)))

@@ -100,7 +100,16 @@ def build(store: ModelStore, writers: Writers, inspector: Inspector, job: Traini
     def components(text: str, model: str = STARTER) -> list[dict[str, Any]]:
         """Components of the state that follow something one can name in a text, best first."""
         rows = inspector.components(words(model, "model"), words(text, "text"))
-        return [row._asdict() for row in rows]
+        return [
+            {
+                "property": row.property,
+                "layer": row.component.layer,
+                "kind": row.component.kind,
+                "component": row.component.index,
+                "correlation": row.correlation,
+            }
+            for row in rows
+        ]
 
     def copies(text: str, model: str = STARTER, least: int = 30) -> dict[str, Any]:
         """Passages of a text that stand in the text that a model was trained on."""

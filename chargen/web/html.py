@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor, log10
 
-from chargen.inspection.components import Component
+from chargen.inspection.components import ComponentCorrelation
 from chargen.rendering import colouring
 from chargen.rendering.colouring import Glyph
 from chargen.rendering.colouring import safe as text
@@ -98,10 +98,11 @@ def heat(pieces: Sequence[tuple[str, float]]) -> str:
     )
 
 
-def followers(rows: Iterable[Component]) -> str:
+def followers(rows: Iterable[ComponentCorrelation]) -> str:
     """Components of the state and what they follow; each can be chosen."""
     lines = [
-        f'<button type="button" data-text="{row.layer}:{row.kind}:{row.component}">'
+        f'<button type="button" data-text="{row.component.layer}:'
+        f'{row.component.kind}:{row.component.index}">'
         f'<span>{text(row.property)}</span><span class="bar" '
         f'style="width:{100 * abs(row.correlation):.1f}%"></span>'
         f'<span class="number">{row.correlation:+.2f}</span></button>'

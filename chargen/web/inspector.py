@@ -13,10 +13,10 @@ import numpy as np
 
 import chargen
 from chargen.errors import ChargenError
-from chargen.inspection.components import Component
+from chargen.inspection.components import ComponentCorrelation
 from chargen.inspection.copies import Copies, Report
 from chargen.inspection.gradients import GradientReach
-from chargen.inspection.states import names
+from chargen.inspection.states import STATE_KINDS
 from chargen.inspection.surprise import Surprise
 from chargen.rendering.colouring import Glyph
 from chargen.rendering.describe import state_glyphs
@@ -53,7 +53,7 @@ class Inspector:
         writer, text, notes = self._read(model, text)
         return writer.surprise(text), notes
 
-    def components(self, model: str, text: str) -> list[Component]:
+    def components(self, model: str, text: str) -> list[ComponentCorrelation]:
         """Components that follow something one can name in a text."""
         writer, text, _ = self._read(model, text)
         return writer.components(text)
@@ -64,7 +64,7 @@ class Inspector:
 
     def kinds(self, model: str) -> list[str]:
         """What a layer of a model has: its cell, its hidden state, its gates."""
-        return list(names[self.store.writer(model).model.config.cell])
+        return list(STATE_KINDS[self.store.writer(model).model.config.cell])
 
     def coloured(self, model: str, text: str, place: Place) -> tuple[list[Glyph], str]:
         """A text coloured by a component, and its range in words."""
@@ -115,7 +115,7 @@ class Inspector:
             some = "\n".join(
                 writer.generate_many(num=6, length=MEASURED // 6, seed=0, temperature=1.0)
             )
-            found[model] = writer.reach(some, FARTHEST)
+            found[model] = writer.gradients(some, FARTHEST)
         return found
 
     def compare_cells(self) -> Iterator[tuple[float, dict[str, GradientReach]]]:

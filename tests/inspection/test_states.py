@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from chargen import ChargenError, Clamp, TextGenerator
-from chargen.inspection.components import components, described
-from chargen.inspection.gradients import reach
+from chargen.inspection.components import components, token_properties
+from chargen.inspection.gradients import gradients
 from chargen.inspection.properties import properties
-from chargen.inspection.states import SPAN, names, states
+from chargen.inspection.states import CHUNK, STATE_KINDS, states
 from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig
 from chargen.rendering import plots as pictures
 from chargen.rendering.describe import state_glyphs
@@ -27,7 +27,7 @@ def by_hand(model, ids):
     cell, hidden = model.config.cell, model.config.hidden_size
     depth = model.config.num_layers
     h, c = np.zeros((depth, hidden)), np.zeros((depth, hidden))
-    found = [{name: [] for name in names[cell]} for _ in range(depth)]
+    found = [{name: [] for name in STATE_KINDS[cell]} for _ in range(depth)]
     for token in ids:
         x = w["stack.embedding.weight"][token]
         for n in range(depth):
@@ -50,7 +50,7 @@ def by_hand(model, ids):
                 step["cell"] = c[n].copy()
                 h[n] = step["output"] * np.tanh(c[n])
             step["hidden"] = h[n].copy()
-            for name in names[cell]:
+            for name in STATE_KINDS[cell]:
                 found[n][name].append(step[name])
             normed = h[n] / math.sqrt((h[n] ** 2).mean() + NORM_EPSILON)
             x = normed if n == 0 else x + normed
@@ -64,15 +64,15 @@ def test_gates_and_states_are_those_of_the_formulas(cell):
         torch.nn.init.normal_(weight, std=0.4, generator=torch.Generator().manual_seed(2))
     ids = np.random.default_rng(0).integers(0, 7, 60).astype(np.uint8)
     for layer, expected in zip(states(model, ids), by_hand(model, ids), strict=True):
-        assert set(layer) == set(names[cell])
-        for name in names[cell]:
+        assert set(layer) == set(STATE_KINDS[cell])
+        for name in STATE_KINDS[cell]:
             np.testing.assert_allclose(layer[name], expected[name], atol=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_hidden_states_are_those_of_the_forward_pass_also_of_a_long_text(cell):
     model = LanguageModel.new(ModelConfig(9, cell, 2, 16, 8), seed=0)
-    ids = np.random.default_rng(0).integers(0, 9, SPAN + 300)
+    ids = np.random.default_rng(0).integers(0, 9, CHUNK + 300)
     layers = states(model, ids)
     seen = []
     hooks = [
@@ -138,8 +138,10 @@ def test_a_component_that_follows_brackets_is_found_and_its_correlation_is_true(
     found = {row.property: row for row in writer.components(text)}
     row = found["inside brackets"]
     assert abs(row.correlation) > 0.8
-    values = writer.states(text)[row.layer - 1][row.kind][:, row.component].astype(float)
-    values = np.tanh(values) if row.kind == "cell" else values
+    values = writer.states(text)[row.component.layer - 1][row.component.kind][
+        :, row.component.index
+    ].astype(float)
+    values = np.tanh(values) if row.component.kind == "cell" else values
     told = properties(text)["inside brackets"]
     assert np.corrcoef(values, told)[0, 1] == pytest.approx(row.correlation, abs=1e-6)
     assert "digit" not in found  # there are none
@@ -151,7 +153,7 @@ def test_the_properties_of_ids_are_those_of_the_characters_that_they_complete(ve
     writer = TextGenerator.new(verse, tokenizer="byte", hidden_size=8)
     text = "né (日) x" * 20
     ids = writer.tokenizer.encode(text)
-    told = described(writer.tokenizer, ids)["inside brackets"]
+    told = token_properties(writer.tokenizer, ids)["inside brackets"]
     assert told[: len("né (日) x".encode())].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0]
     assert components(writer.model, writer.tokenizer, ids)
     lines = TextGenerator.new(verse, split_on="line", hidden_size=8)
@@ -181,13 +183,14 @@ def test_a_clamped_component_is_what_it_is_held_at(verse, cell, streams):
 def test_holding_the_bracket_open_or_shut_changes_what_is_written(bracketed):
     writer, text = bracketed
     row = next(r for r in writer.components(text[-3000:]) if r.property == "inside brackets")
-    values = writer.states(text[-3000:])[row.layer - 1]["cell"][:, row.component]
+    layer, index = row.component.layer, row.component.index
+    values = writer.states(text[-3000:])[layer - 1]["cell"][:, index]
     inside, outside = (
         np.percentile(values, [98, 2]) if row.correlation > 0 else np.percentile(values, [2, 98])
     )
     mark = writer.read("abc(")
-    opened = mark.clamped(Clamp(row.layer, row.component, 3 * float(inside)))
-    shut = mark.clamped(Clamp(row.layer, row.component, 3 * float(outside)))
+    opened = mark.clamped(Clamp(layer, index, 3 * float(inside)))
+    shut = mark.clamped(Clamp(layer, index, 3 * float(outside)))
     free, more, less = (m.generate(length=1500, seed=1, temperature=1.0) for m in (mark, opened, shut))
     assert more != free != less
     # What believes itself inside closes brackets that nobody opened, and the other way round.
@@ -214,7 +217,7 @@ def test_a_component_that_is_not_there_is_said(poet, run, tmp_path):
 def test_the_gradient_is_that_of_a_numerical_difference(cell):
     model = LanguageModel.new(ModelConfig(6, cell, 2, 8, 4), seed=3).double()
     ids = np.random.default_rng(0).integers(0, 6, 200)
-    found = reach(model, ids, farthest=6, seed=1)
+    found = gradients(model, ids, farthest=6, seed=1)
     assert found.gradient.shape == (6,)
     assert all(np.diff(found.distances) > 0)
     assert found.distances[-1] == 6
@@ -246,12 +249,12 @@ def test_the_gradient_is_that_of_a_numerical_difference(cell):
 def test_what_is_replaced_changes_the_prediction_by_its_divergence():
     model = LanguageModel.new(ModelConfig(5, "lstm", 1, 8, 4), seed=0)
     ids = np.random.default_rng(0).integers(0, 5, 300)
-    found = reach(model, ids, farthest=20)
+    found = gradients(model, ids, farthest=20)
     assert (found.change >= 0).all()
     assert found.change[0] > 0
     assert found.change[-1] < found.change[0]
     with pytest.raises(ChargenError, match="at least"):
-        reach(model, ids[:50], farthest=20)
+        gradients(model, ids[:50], farthest=20)
 
 
 def test_the_gradient_of_a_simple_cell_vanishes_and_that_of_an_lstm_less(run, tmp_path):
@@ -319,7 +322,7 @@ def test_of_a_short_text_all_gates_are_shown(run, poet, tmp_path):
     assert status == 0
     lines = out.splitlines()
     assert len(lines) == 2 * 7
-    assert lines[0].split() == ["layer", "1", *names["lstm"]]
+    assert lines[0].split() == ["layer", "1", *STATE_KINDS["lstm"]]
     forget = poet.states("a bird")[1]["forget"].mean(1)
     assert float(lines[8].split()[4]) == pytest.approx(forget[0], abs=1e-3)
     assert (

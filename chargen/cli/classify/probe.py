@@ -54,9 +54,9 @@ def probe(
     largest = max(first.counts().values()) / len(first)
     if as_json:
         component = {
-            "layer": alone.layer,
-            "kind": alone.kind,
-            "place": alone.place,
+            "layer": alone.component.layer,
+            "kind": alone.component.kind,
+            "place": alone.component.index,
             "accuracy": alone.score.accuracy,
             "means": dict(zip(classes, alone.means, strict=True)),
         }
@@ -69,10 +69,11 @@ def probe(
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         return
     order = sorted(zip(alone.means, classes, strict=True))
+    best = alone.component
     click.echo(
         f"all of the state    accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f} "
         f"(always the largest class: {largest:.1%})\n"
-        f"one component       {alone.kind} {alone.place} of layer {alone.layer}: accuracy "
+        f"one component       {best.kind} {best.index} of layer {best.layer}: accuracy "
         f"{alone.score.accuracy:.1%}; it is lowest at {order[0][1]} ({order[0][0]:+.2f}) and "
         f"highest at {order[-1][1]} ({order[-1][0]:+.2f} standard deviations)"
     )

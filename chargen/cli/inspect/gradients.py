@@ -125,7 +125,7 @@ def _measure_models(
         if notes:
             say(f"note: {folder} does not know {len(notes):,} characters of {text.name}: adapted")
         bits = writer.record.get("scores", {}).get("val_bits_per_character")
-        results[folder] = bits, writer.reach(known, farthest, seed)
+        results[folder] = bits, writer.gradients(known, farthest, seed)
     return results
 
 
@@ -147,7 +147,7 @@ def _train_and_measure(
         last = watch(steps, _describe_score, "; nothing is saved")
         results[cell] = (
             last.val_bits_per_character,
-            inspection.reach(writer.model, corpus.validation, farthest, seed),
+            inspection.gradients(writer.model, corpus.validation, farthest, seed),
         )
     return results
 

@@ -80,7 +80,7 @@ def states(
     """
     from chargen.generation.decoder import Clamp
     from chargen.inspection.components import FEWEST
-    from chargen.inspection.states import names
+    from chargen.inspection.states import STATE_KINDS
     from chargen.rendering import colouring
     from chargen.rendering import plots as pictures
     from chargen.rendering.describe import state_glyphs
@@ -96,9 +96,9 @@ def states(
         whole = whole[:limit]
     writer, whole = load_and_adapt(model, whole, unknown)
     cell = writer.model.config.cell
-    kind = kind or names[cell][0]
-    if kind not in names[cell]:
-        raise ChargenError(f"an {cell} has no {kind}; take one of {', '.join(names[cell])}")
+    kind = kind or STATE_KINDS[cell][0]
+    if kind not in STATE_KINDS[cell]:
+        raise ChargenError(f"an {cell} has no {kind}; take one of {', '.join(STATE_KINDS[cell])}")
     if svg and component is None:
         raise click.UsageError("--svg colours the text by a component: name one with --component")
     depth = layer or 1
@@ -116,7 +116,16 @@ def states(
             record["characters"] = pieces
             record["layers"] = [{name: v.tolist() for name, v in one.items()} for one in found]
         if len(whole) >= FEWEST:
-            record["components"] = [row._asdict() for row in writer.components(whole)]
+            record["components"] = [
+                {
+                    "property": row.property,
+                    "layer": row.component.layer,
+                    "kind": row.component.kind,
+                    "component": row.component.index,
+                    "correlation": row.correlation,
+                }
+                for row in writer.components(whole)
+            ]
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
     elif component is not None:
         values = found[depth - 1][kind][:, component]
@@ -141,7 +150,8 @@ def _list(writer: TextGenerator, text: str) -> None:
     click.echo("follows                      layer  component      correlation")
     for row in writer.components(text):
         click.echo(
-            f"{row.property:28} {row.layer:5}  {f'{row.kind} {row.component}':14} "
+            f"{row.property:28} {row.component.layer:5}  "
+            f"{f'{row.component.kind} {row.component.index}':14} "
             f"{row.correlation:+.3f}"
         )
     say(
