@@ -1,4 +1,4 @@
-"""A text whose characters have colours, for a terminal, for a page, and as a picture in SVG."""
+"""Coloured text: in a terminal, on a page in HTML, and as a picture in SVG."""
 
 from __future__ import annotations
 
@@ -8,56 +8,57 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import NamedTuple
 
-# Control characters as pictures of themselves; newlines and tabs are shown as what they are.
+# Unicode's pictures of control characters, which a terminal would obey; newlines and tabs stay.
 PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 _NAMES = {"\n": "↵ newline", "\t": "⇥ tab", " ": "␣ space", "": "■ the end"}
-_WARM = (230, 229, 222, 216, 209, 203, 196)  # xterm's 256 colours, from weak to strong
+_WARM = (230, 229, 222, 216, 209, 203, 196)  # of xterm's 256 colours, from weak to strong
 _COOL = (195, 159, 123, 80, 44, 37, 30)
 _JOINER = "\u200d"
-_WIDE, _HIGH = 8, 19  # pixels of a letter in a picture
+_CELL_WIDTH, _ROW_HEIGHT = 8, 19  # pixels of a letter in a picture
 
 
 class Glyph(NamedTuple):
-    """A piece of text with its colour."""
+    """A piece of text with its colour and its tooltip."""
 
     text: str  # "" for the end of a document
-    strength: float = 0.0  # from -1, all of one colour, to 1, all of the other
-    told: str = ""  # what is shown to whoever points at it
+    strength: float = 0.0  # from -1, the full cool colour, to 1, the full warm one
+    tooltip: str = ""  # shown where the pointer is on the piece
 
 
-def named(text: str) -> str:
-    """A piece so that it can be seen, also where it is white space."""
+def visible(text: str) -> str:
+    """Returns a piece as visible text: white space and the end of a document by sign and name."""
     return _NAMES.get(text, text)
 
 
-def safe(raw: str) -> str:
-    """A text in HTML as it is to be read: no markup in it is markup."""
-    # Braces and the dollar sign as well: templates that a page is made with would look into them.
+def escape_html(raw: str) -> str:
+    """Escapes a text for HTML, so that none of it is taken for markup."""
+    # Braces and the dollar sign too: the page's templates would substitute them.
     text = escape(raw.translate(PICTURES), quote=True)
     return text.replace("$", "&#36;").replace("{", "&#123;").replace("}", "&#125;")
 
 
 def clusters(glyphs: Iterable[Glyph]) -> Iterator[Glyph]:
-    """What is one character to a reader, as one: an emoji of several parts, a letter with its accent.
+    """Joins pieces to grapheme clusters: an emoji of several parts, a letter with its accent.
 
-    The strongest colour of the parts is that of the whole.
+    A cluster has the strongest colour of its parts, and all their tooltips. The rules are a small part
+    of Unicode's (UAX #29): combining marks, joiners, skin tones and flags.
     """
-    held: Glyph | None = None
+    cluster: Glyph | None = None
     for glyph in glyphs:
-        if held is not None and _joins(held.text, glyph.text):
-            strength = max(held.strength, glyph.strength, key=abs)
-            told = "\n".join(filter(None, (held.told, glyph.told)))
-            held = Glyph(held.text + glyph.text, strength, told)
+        if cluster is not None and _joins(cluster.text, glyph.text):
+            strength = max(cluster.strength, glyph.strength, key=abs)
+            tooltip = "\n".join(filter(None, (cluster.tooltip, glyph.tooltip)))
+            cluster = Glyph(cluster.text + glyph.text, strength, tooltip)
         else:
-            if held is not None:
-                yield held
-            held = glyph
-    if held is not None:
-        yield held
+            if cluster is not None:
+                yield cluster
+            cluster = glyph
+    if cluster is not None:
+        yield cluster
 
 
 def terminal(glyphs: Iterable[Glyph]) -> str:
-    """With ANSI colours behind the letters; the text itself is what a terminal can show safely."""
+    """Returns the text with ANSI background colours; control characters are replaced by pictures."""
     parts, open_colour = [], 0
     for glyph in clusters(glyphs):
         colour = _colour(glyph.strength)
@@ -73,23 +74,23 @@ def terminal(glyphs: Iterable[Glyph]) -> str:
 
 
 def spans(glyphs: Iterable[Glyph]) -> str:
-    """As HTML for within a `pre`; its text content is the text."""
+    """Returns the text as HTML for the inside of a `pre`; its text content is the text itself."""
     parts = []
     for glyph in clusters(glyphs):
         kind = {"\n": "nl", "\t": "tab", "": "end"}.get(glyph.text, "")
         share = round(80 * min(1.0, abs(glyph.strength)))  # so that the letter can still be read
-        if not share and not glyph.told and not kind:
-            parts.append(safe(glyph.text))
+        if not share and not glyph.tooltip and not kind:
+            parts.append(escape_html(glyph.text))
             continue
         name = f' class="{kind}"' if kind else ""
         sign = "warm" if glyph.strength >= 0 else "cool"
         style = f' style="--{sign}:{share}%"' if share else ""
-        told = f' data-told="{safe(glyph.told)}"' if glyph.told else ""
-        parts.append(f"<span{name}{style}{told}>{safe(glyph.text)}</span>")
+        tooltip = f' data-tooltip="{escape_html(glyph.tooltip)}"' if glyph.tooltip else ""
+        parts.append(f"<span{name}{style}{tooltip}>{escape_html(glyph.text)}</span>")
     return "".join(parts)
 
 
-# What `spans` needs of a page; the colours are those of the page, or these.
+# The style of what `spans` returns; the page defines the colours.
 CSS = """
 .coloured { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
 .coloured span { border-radius: 2px; }
@@ -100,28 +101,29 @@ CSS = """
 .coloured .nl::before { content: "↵"; opacity: .45; }
 .coloured .tab::before { content: "⇥"; opacity: .45; }
 .coloured .end::before { content: "■\\A"; opacity: .45; }
-.coloured span[data-told]:hover { outline: 1.5px solid var(--accent); }
-#told-tip { position: fixed; z-index: 9999; pointer-events: none; white-space: pre; max-width: 90vw;
-  font: .85rem/1.45 ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; padding: .5em .7em;
-  border-radius: 6px; color: var(--paper); background: var(--ink); box-shadow: 0 2px 10px #0004; }
-#told-tip[hidden] { display: none; }
+.coloured span[data-tooltip]:hover { outline: 1.5px solid var(--accent); }
+#glyph-tooltip { position: fixed; z-index: 9999; pointer-events: none; white-space: pre;
+  max-width: 90vw; font: .85rem/1.45 ui-monospace, Menlo, Consolas, "Liberation Mono", monospace;
+  padding: .5em .7em; border-radius: 6px; color: var(--paper); background: var(--ink);
+  box-shadow: 0 2px 10px #0004; }
+#glyph-tooltip[hidden] { display: none; }
 """
 
-# Shows what is told of a piece beside the pointer, or beside the finger.
+# Shows the tooltip of a piece beside the pointer or the finger.
 SCRIPT = """
 (() => {
   let tip;
   const show = (event) => {
-    const piece = event.target.closest && event.target.closest('[data-told]');
+    const piece = event.target.closest && event.target.closest('[data-tooltip]');
     if (!tip) {
       tip = document.createElement('div');
-      tip.id = 'told-tip';
+      tip.id = 'glyph-tooltip';
       tip.setAttribute('role', 'tooltip');
       document.body.append(tip);
     }
     tip.hidden = !piece;
     if (!piece) return;
-    tip.textContent = piece.dataset.told;
+    tip.textContent = piece.dataset.tooltip;
     const box = piece.getBoundingClientRect(), size = tip.getBoundingClientRect();
     const left = Math.min(box.left, innerWidth - size.width - 8);
     const below = box.bottom + 6 + size.height < innerHeight;
@@ -135,11 +137,11 @@ SCRIPT = """
 
 
 def page(title: str, intro: str, glyphs: Iterable[Glyph]) -> str:
-    """A whole page in one file, with nothing from outside; `intro` is HTML."""
+    """Returns a whole page in one file that loads nothing else; `intro` is HTML."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{safe(title)}</title>
+<title>{escape_html(title)}</title>
 <style>
 :root {{ color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --faint: #6b665d;
   --accent: #0f766e; --hot: #dc2626; --line: #e4e0d8; }}
@@ -154,7 +156,7 @@ th {{ color: var(--faint); }}
 code, .coloured {{ font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; }}
 .coloured {{ border: 1px solid var(--line); border-radius: 8px; padding: 1rem; line-height: 1.6; }}
 {CSS}</style></head>
-<body><h1>{safe(title)}</h1>
+<body><h1>{escape_html(title)}</h1>
 {intro}
 <pre class="coloured">{spans(glyphs)}</pre>
 <script>{SCRIPT}</script>
@@ -163,18 +165,18 @@ code, .coloured {{ font-family: ui-monospace, Menlo, Consolas, "Liberation Mono"
 
 
 def svg(glyphs: Iterable[Glyph], title: str = "", columns: int = 88) -> str:
-    """As a picture on paper; long lines go on in the next row."""
+    """Returns the text as an SVG picture on white; a line longer than `columns` is wrapped."""
     top = 34 if title else 12
     back, front, row, column, widest = [], [], 0, 0, 20
-    run, begun = "", 0  # letters of a row that are written together, and their first column
+    run, run_start = "", 0  # letters of a row that are drawn together, and their first column
 
     def write(letters: str, column: int, cells: int, faint: bool = False) -> None:
         if letters.strip():
-            letters = letters.replace(" ", "\u00a0")  # which no viewer draws together
+            letters = letters.replace(" ", "\u00a0")  # viewers collapse plain spaces
             fill = ' fill="#9a948a"' if faint else ""
             front.append(
-                f'<text x="{12 + _WIDE * column}" y="{top + _HIGH * row + 14}" '
-                f'textLength="{_WIDE * cells}"{fill}>{escape(letters)}</text>'
+                f'<text x="{12 + _CELL_WIDTH * column}" y="{top + _ROW_HEIGHT * row + 14}" '
+                f'textLength="{_CELL_WIDTH * cells}"{fill}>{escape(letters)}</text>'
             )
 
     for glyph in clusters(glyphs):
@@ -183,18 +185,19 @@ def svg(glyphs: Iterable[Glyph], title: str = "", columns: int = 88) -> str:
         size = 1 if mark else _cells(shown)
         plain = not mark and size == len(shown) == 1
         if column + size > columns or not plain:
-            write(run, begun, len(run))
+            write(run, run_start, len(run))
             run = ""
             if column + size > columns:
                 row, column = row + 1, 0
         if (share := min(1.0, abs(glyph.strength))) >= 0.01:
             fill = "#dc2626" if glyph.strength > 0 else "#0f766e"
             back.append(
-                f'<rect x="{12 + _WIDE * column}" y="{top + _HIGH * row}" width="{_WIDE * size}" '
-                f'height="{_HIGH}" fill="{fill}" fill-opacity="{0.75 * share:.2f}"/>'
+                f'<rect x="{12 + _CELL_WIDTH * column}" y="{top + _ROW_HEIGHT * row}" '
+                f'width="{_CELL_WIDTH * size}" height="{_ROW_HEIGHT}" '
+                f'fill="{fill}" fill-opacity="{0.75 * share:.2f}"/>'
             )
         if plain:
-            begun = begun if run else column
+            run_start = run_start if run else column
             run += shown
         else:
             write(shown, column, size, faint=bool(mark))
@@ -204,8 +207,8 @@ def svg(glyphs: Iterable[Glyph], title: str = "", columns: int = 88) -> str:
             column = math.ceil(column / 4) * 4
         if glyph.text in ("\n", ""):
             row, column = row + 1, 0
-    write(run, begun, len(run))
-    across, down = 24 + widest * _WIDE, top + (row + 1) * _HIGH + 12
+    write(run, run_start, len(run))
+    across, down = 24 + widest * _CELL_WIDTH, top + (row + 1) * _ROW_HEIGHT + 12
     head = f'<text x="12" y="22" font-weight="bold">{escape(title)}</text>' if title else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{across}" height="{down}" '
@@ -216,26 +219,26 @@ def svg(glyphs: Iterable[Glyph], title: str = "", columns: int = 88) -> str:
 
 
 def _colour(strength: float) -> int:
-    """One of the 256 colours, or 0 for none."""
+    """Returns one of the 256 colours, or 0 for none."""
     step = math.ceil(min(1.0, abs(strength)) * (len(_WARM) + 1)) - 2
     return 0 if step < 0 else (_WARM if strength > 0 else _COOL)[step]
 
 
 def _cells(text: str) -> int:
-    """How wide a piece is where all letters are equally wide."""
+    """Returns the width of a piece in cells of a monospaced font."""
     marks = sum(not unicodedata.category(c).startswith("M") and c != _JOINER for c in text)
     wide = any(unicodedata.east_asian_width(c) in "WF" for c in text)
     return 2 * marks if wide and len(text) == 1 else max(1, 2 if wide else marks)
 
 
 def _joins(left: str, right: str) -> bool:
-    """Whether a piece continues the character that another one ends with."""
+    """Returns whether `right` continues the grapheme cluster at the end of `left`."""
     if not left or not right or left == "\n":
         return False
     first = right[0]
     if left.endswith(_JOINER) or first == _JOINER or unicodedata.category(first).startswith("M"):
         return True
-    if 0x1F3FB <= ord(first) <= 0x1F3FF:  # a tone of skin
+    if 0x1F3FB <= ord(first) <= 0x1F3FF:  # a skin tone
         return True
-    flags = sum(0x1F1E6 <= ord(c) <= 0x1F1FF for c in left)  # two letters make a flag
+    flags = sum(0x1F1E6 <= ord(c) <= 0x1F1FF for c in left)  # two regional indicators make a flag
     return flags % 2 == 1 and flags == len(left) and 0x1F1E6 <= ord(first) <= 0x1F1FF

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 from chargen.inspection.components import ComponentCorrelation
 from chargen.rendering import colouring
 from chargen.rendering.colouring import Glyph
-from chargen.rendering.colouring import safe as text
+from chargen.rendering.colouring import escape_html as text
 
 MOST_BARS, LEAST = 12, 0.0005
 _BYTES = re.compile(r"(<[0-9A-F]{2}>)+")  # as `Mark.expected` names what is no whole character
@@ -24,7 +24,7 @@ element.addEventListener('click', (event) => {
 
 def named(character: str) -> str:
     """One character, so that it can be seen."""
-    return colouring.named(character).split()[0] if not character.strip() else character
+    return colouring.visible(character).split()[0] if not character.strip() else character
 
 
 def sheet(given: str, new: str = "", *, writing: bool = False, small: bool = False) -> str:
@@ -62,7 +62,7 @@ def bars(chances: Mapping[str, float], title: str, *, clickable: bool = True) ->
     for name, chance in list(chances.items())[:MOST_BARS]:
         if rows and chance < LEAST:
             break
-        shown = colouring.named(name)
+        shown = colouring.visible(name)
         # Single bytes of a character, and the end of a document, cannot be typed.
         usable = clickable and name and not _BYTES.fullmatch(name)
         rows.append(

@@ -7,9 +7,6 @@ import re
 import pytest
 
 from chargen import ChargenError, Text, TextGenerator
-from chargen.rendering import colouring
-from chargen.rendering import describe as described
-from chargen.rendering.colouring import Glyph
 
 
 @pytest.fixture(scope="module", params=["char", "byte", "bpe", "documents"])
@@ -114,41 +111,6 @@ def test_unknown_characters_are_adapted_and_told(run, poet, tmp_path):
     assert run("inspect", "surprise", "-m", "poet", "--text", "日a b", "--unknown", "skip")[0] == 0
     assert run("inspect", "surprise", "-m", "poet")[0] == 2
     assert run("inspect", "surprise", "-m", "poet", "--text", "")[0] == 1
-
-
-def test_the_text_content_of_a_page_is_the_text():
-    text = "<b>a\tb</b>\n${x}"
-    spans = colouring.spans(Glyph(character, 0.5, "<told>") for character in text)
-    assert "<b>" not in spans
-    assert "${" not in spans
-    assert "&lt;told&gt;" in spans
-    assert 'class="nl"' in spans
-    assert 'class="tab"' in spans
-
-
-def test_what_is_one_character_to_a_reader_stays_whole():
-    family, flags, accent = "👩‍👩‍👧", "🇩🇪🇫🇷", "e\u0301"
-    pieces = list(colouring.clusters(Glyph(c, 0.1 * i) for i, c in enumerate(family + flags + accent)))
-    assert [piece.text for piece in pieces] == [family, flags[:2], flags[2:], accent]
-    assert pieces[0].strength == pytest.approx(0.4)
-    svg = colouring.svg([*pieces, Glyph("<", 1.0), Glyph("\n"), Glyph("")], "a & b")
-    assert "&lt;" in svg
-    assert "a &amp; b" in svg
-
-
-def test_a_control_character_does_not_reach_the_terminal():
-    assert "\x07" not in colouring.terminal([Glyph("\x07", 0.9)])
-    assert colouring.terminal([Glyph("\n", 0.9)]).startswith("\x1b[38;5;16;48;5;196m↵\x1b[0m")
-
-
-def test_the_page_holds_the_score_and_the_worst_spots(poet):
-    found = poet.surprise("a bird sengs")
-    page = colouring.page(
-        "T", described.summary(found, 3), map(described.surprised, found.characters())
-    )
-    assert f"{found.bits_per_character:.3f}" in page
-    assert page.count("<tr>") == 4
-    assert "http" not in page
 
 
 def test_from_a_file_or_as_a_string_it_is_the_same(poet, verse, tmp_path):

@@ -277,9 +277,9 @@ def test_a_text_is_coloured_by_surprise_as_it_is_typed(visit):
     expect(page.locator("#worst .facts")).to_contain_text("bits per character")
     page.locator("#inside-text textarea").fill("The function xqzt {{x}} <b>\n")
     expect(page.locator("#surprise .coloured")).to_have_text("The function xqzt {{x}} <b>\n")
-    page.locator("#surprise [data-told]", has_text="q").hover()
-    expect(page.locator("#told-tip")).to_be_visible()
-    assert re.match(r"“q”  \d+\.\d\d bits\n“.*%", page.locator("#told-tip").text_content())
+    page.locator("#surprise [data-tooltip]", has_text="q").hover()
+    expect(page.locator("#glyph-tooltip")).to_be_visible()
+    assert re.match(r"“q”  \d+\.\d\d bits\n“.*%", page.locator("#glyph-tooltip").text_content())
     expect(page.locator("#worst .spots tr")).to_have_count(9)
     picture(page, "inside-surprise")
 
@@ -397,7 +397,7 @@ def test_the_page_of_a_surprised_model_needs_no_network(browser, call, tmp_path)
     family = page.locator("pre.coloured span", has_text="👩‍👩‍👧").first
     assert family.text_content() == "👩‍👩‍👧"  # in one piece
     family.hover()
-    expect(page.locator("#told-tip")).to_contain_text("bits")
+    expect(page.locator("#glyph-tooltip")).to_contain_text("bits")
     page.screenshot(path=PICTURES / "surprise-page.png")
     context.close()
     assert not faults

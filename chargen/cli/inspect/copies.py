@@ -69,9 +69,9 @@ def copies(
         return
     if coloured(color):
         from chargen.rendering.colouring import terminal
-        from chargen.rendering.describe import copied
+        from chargen.rendering.describe import copy_glyphs
 
-        click.echo(terminal(copied(found)) + "\n", color=True)
+        click.echo(terminal(copy_glyphs(found)) + "\n", color=True)
     for line in lines(found):
         click.echo(line)
 

@@ -93,7 +93,7 @@ def gradients(
     if plot:
         from chargen.rendering import plots
 
-        plots.reaches(plot, reaches)
+        plots.plot_gradients(plot, reaches)
         say(f"written: {plot}")
     if as_json:
         rows = [

@@ -105,9 +105,9 @@ def states(
     Clamp(depth, component or 0, 0.0).check(writer.model.config)
     found, pieces = (writer.states(whole), writer.pieces(whole)) if shows else ([], [])
     if plot and component is not None:
-        pictures.component(plot, pieces, found[depth - 1], kind, component)
+        pictures.plot_component(plot, pieces, found[depth - 1], kind, component)
     elif plot:
-        pictures.heat(plot, pieces, found if layer is None else [found[depth - 1]], kind)
+        pictures.plot_heatmap(plot, pieces, found if layer is None else [found[depth - 1]], kind)
     if plot:
         say(f"written: {plot}")
     if as_json:
@@ -137,7 +137,7 @@ def states(
             click.echo(colouring.terminal(glyphs).removesuffix("\n"), color=True)
         else:
             for piece, value in zip(pieces, values, strict=True):
-                click.echo(f"{value:+.3f}  {colouring.named(piece)}")
+                click.echo(f"{value:+.3f}  {colouring.visible(piece)}")
         low, high, mean = values.min(), values.max(), values.mean()
         say(f"{title}: from {low:+.2f} to {high:+.2f}, on average {mean:+.2f}")
     elif len(whole) >= FEWEST:
@@ -164,7 +164,7 @@ def _table(pieces: list[str], layers: Layers, only: int | None) -> None:
     """All of a short text: the size of the states, and how far open the gates are on average."""
     import numpy as np
 
-    from chargen.rendering.colouring import named
+    from chargen.rendering.colouring import visible
 
     for number, layer in enumerate(layers, start=1):
         if only in (None, number):
@@ -174,7 +174,7 @@ def _table(pieces: list[str], layers: Layers, only: int | None) -> None:
                 for name, values in layer.items()
             ]
             for piece, *row in zip(pieces, *columns, strict=True):
-                click.echo(f"{named(piece):10}" + "".join(f"{value:11.3f}" for value in row))
+                click.echo(f"{visible(piece):10}" + "".join(f"{value:11.3f}" for value in row))
     say(
         "each a mean over the components, of states and candidates without their sign; more: "
         "--component C, --plot FILE, --json, or a longer text"

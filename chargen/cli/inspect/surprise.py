@@ -57,28 +57,27 @@ def surprise(
     With --json: bits_per_character, characters; each has text, bits (null where no context precedes
     it) and expected, a list of text and probability.
     """
-    from chargen.rendering import colouring
-    from chargen.rendering import describe as described
+    from chargen.rendering import colouring, describe
 
     writer, text = load_and_adapt(model, open_text(file, text, encoding), unknown)
     found = writer.surprise(text)
     title = "What surprises the model"
     if html:
-        glyphs = map(described.surprised, found.characters())
-        write_file(html, colouring.page(title, described.summary(found, worst), glyphs))
+        glyphs = map(describe.surprise_glyph, found.characters())
+        write_file(html, colouring.page(title, describe.summary_html(found, worst), glyphs))
     if svg:
-        write_file(svg, colouring.svg(map(described.surprised, found.characters())))
+        write_file(svg, colouring.svg(map(describe.surprise_glyph, found.characters())))
     if as_json:
         click.echo(json.dumps(_record(found), ensure_ascii=False, allow_nan=False))
         return
     colours = coloured(color)
     for line in found.lines():
-        shown = colouring.terminal(map(described.surprised, line.characters))
+        shown = colouring.terminal(map(describe.surprise_glyph, line.characters))
         end = "" if shown.removesuffix("\x1b[0m").endswith("\n") else "\n"
         click.echo(f"{line.bits:5.2f} │ {shown}{end}", nl=False, color=colours)
     click.echo()
     for spot in found.worst(worst):
-        click.echo(described.sentence(spot))
+        click.echo(describe.spot_line(spot))
     click.echo(f"{found.bits_per_character:.3f} bits per character")
 
 

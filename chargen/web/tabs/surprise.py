@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from chargen.errors import ChargenError
-from chargen.rendering import describe as described
+from chargen.rendering import describe
 from chargen.web import html as drawing
 from chargen.web.inspector import Inspector
 
@@ -33,9 +33,9 @@ def build(page: gr.Blocks, inspector: Inspector, model: gr.Dropdown, text: gr.Te
             surprise, notes = inspector.surprise(name, given)
         except ChargenError as error:
             return [drawing.note(str(error), bad=True), ""]
-        glyphs = map(described.surprised, surprise.characters())
+        glyphs = map(describe.surprise_glyph, surprise.characters())
         facts = drawing.facts([("bits per character", f"{surprise.bits_per_character:.3f}")])
-        rows = described.worst(surprise, WORST)
+        rows = describe.spots_html(surprise, WORST)
         hint = "The redder, the less it was expected. Point at a character to see what was."
         more = [f"and {len(notes) - SAID:,} more characters"] if len(notes) > SAID else []
         told = "".join(map(drawing.note, [*notes[:SAID], *more]))

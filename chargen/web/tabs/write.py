@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from chargen.errors import ChargenError
-from chargen.rendering.describe import copied as copied_glyphs
+from chargen.rendering.describe import copy_glyphs
 from chargen.web import html as drawing
 from chargen.web.generation import MOST_TEXTS, TEMPERATURES, GenerationRequest, Writers, seed_for
 from chargen.web.inspector import Inspector
@@ -217,7 +217,7 @@ def build(page: gr.Blocks, writers: Writers, inspector: Inspector) -> gr.Dropdow
         if found.passages:
             longest = found.longest[0]
             words += f", the longest {longest.length:,} characters, from its line {longest.line:,}"
-        return {written: drawing.coloured(copied_glyphs(found)), told: drawing.note(words)}
+        return {written: drawing.coloured(copy_glyphs(found)), told: drawing.note(words)}
 
     def bookmark(past: dict[str, Any], kept: list[str]) -> list[Any]:
         text = past["given"] + past["new"]
