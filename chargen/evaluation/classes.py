@@ -1,4 +1,4 @@
-"""How well a classifier does on labelled texts."""
+"""Scores of a classifier on labelled texts: accuracy, confusion, F1, loss and calibration."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import torch
 from chargen.data.batches import Texts
 from chargen.model import Classifier
 
-BINS = 10  # of confidence, for the calibration error
+BINS = 10  # of equal width in confidence, for the calibration error
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """What a classifier said of texts whose labels are known."""
+    """A classifier's probabilities for N labelled texts and C classes, and what follows from them."""
 
     probabilities: npt.NDArray[np.float64]  # (N, C)
-    labels: npt.NDArray[np.int64]  # (N,)
+    labels: npt.NDArray[np.int64]  # (N,) indices into `classes`; -1 for a label that is not in it
     classes: list[str]
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
-        """(N,) the likeliest class of each text."""
+        """The likeliest class of each text, (N,) indices into `classes`."""
         likeliest: npt.NDArray[np.int64] = self.probabilities.argmax(1)
         return likeliest
 
     @property
     def accuracy(self) -> float:
-        """The share of texts whose likeliest class is the right one."""
+        """The share of texts whose likeliest class is their label, from 0 to 1."""
         return float((self.predictions == self.labels).mean())
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """(C, C) how often a text of the row's class was given the column's."""
+        """(C, C) counts of the texts with the row's label and the column's prediction."""
         table = np.zeros((len(self.classes), len(self.classes)), np.int64)
         known = self.labels >= 0
         np.add.at(table, (self.labels[known], self.predictions[known]), 1)
@@ -45,39 +45,45 @@ class ClassScore:
 
     @cached_property
     def per_class(self) -> npt.NDArray[np.float64]:
-        """(C, 3) precision, recall and F1 of each class; 0 where there is nothing to divide by."""
+        """(C, 3) precision, recall and F1 of each class; 0 for a class that does not occur."""
         right = np.diag(self.confusion).astype(float)
-        given = np.bincount(self.predictions, minlength=len(self.classes))
-        there = self.confusion.sum(1)
-        precision = right / np.maximum(1, given)
-        recall = right / np.maximum(1, there)
+        predicted = np.bincount(self.predictions, minlength=len(self.classes))
+        labelled = self.confusion.sum(1)
+        precision = right / np.maximum(1, predicted)
+        recall = right / np.maximum(1, labelled)
         f1 = 2 * precision * recall / np.maximum(1e-12, precision + recall)
         return np.stack([precision, recall, f1], 1)
 
     @property
     def macro_f1(self) -> float:
-        """The mean F1 over the classes that occur among the labels or the predictions."""
+        """The mean F1 of the classes that occur among the labels or the predictions."""
         occurs = (self.confusion.sum(1) + self.confusion.sum(0)) > 0
         return float(self.per_class[occurs, 2].mean()) if occurs.any() else 0.0
 
     @property
     def nats(self) -> float:
-        """The mean surprise at the right class."""
+        """The mean cross entropy in nats per text; NaN where no label is known."""
         known = self.labels >= 0
         right = self.probabilities[known, self.labels[known]]
         return float(-np.log(np.maximum(right, 1e-12)).mean()) if known.any() else math.nan
 
     @property
     def validation_loss(self) -> float:
-        """What training watches on what it never saw: errors, and surprise where they are equal.
+        """The error rate plus a hundredth of the nats: the number that training selects weights by.
 
-        Surprise alone would choose too early: it grows with overconfidence while errors still fall.
+        The nats break ties between equal error rates. By themselves they would select too early: they
+        grow with overconfidence while the error rate still falls. Not comparable with
+        `Score.validation_loss` of a generator, which is in nats.
         """
         return 1 - self.accuracy + self.nats / 100
 
     @property
     def calibration_error(self) -> float:
-        """How far confidence and accuracy lie apart, on average (Guo et al. 2017)."""
+        """The expected calibration error, from 0 to 1 (Guo et al. 2017).
+
+        The mean distance of confidence and accuracy over `BINS` bins of confidence, weighted by the
+        number of texts in each.
+        """
         confidence = self.probabilities.max(1)
         right = self.predictions == self.labels
         bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -95,15 +101,15 @@ def evaluate(
     model: Classifier,
     texts: Texts,
     classes: list[str],
-    places: npt.NDArray[np.int64] | None = None,
+    indices: npt.NDArray[np.int64] | None = None,
 ) -> ClassScore:
-    """What the classifier says of texts, in batches of similar length."""
-    places = np.arange(len(texts)) if places is None else places
+    """Scores a classifier on texts, or on those at `indices` (N,), in batches of similar length."""
+    indices = np.arange(len(texts)) if indices is None else indices
     device = model.head.weight.device
-    probabilities = np.zeros((len(places), len(classes)))
-    order = np.argsort(texts.lengths[places], kind="stable")
+    probabilities = np.zeros((len(indices), len(classes)))
+    order = np.argsort(texts.lengths[indices], kind="stable")
     for part in np.split(order, np.arange(64, len(order), 64)):
-        ids, lengths = (tensor.to(device) for tensor in texts.batch(places[part]))
+        ids, lengths = (tensor.to(device) for tensor in texts.batch(indices[part]))
         logits, _ = model(ids, lengths)
         probabilities[part] = logits.double().softmax(-1).cpu().numpy()
-    return ClassScore(probabilities, texts.labels[places], classes)
+    return ClassScore(probabilities, texts.labels[indices], classes)

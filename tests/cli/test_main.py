@@ -307,7 +307,7 @@ def test_names_end_where_a_name_ends(run, tmp_path):
         (["eval"], 2, "FILE"),
         (["eval", "nowhere.txt"], 2, "nowhere.txt"),
         (["eval", "file.txt", "--window", "0"], 2, "window"),
-        (["eval", "empty.txt"], 1, "none to score"),
+        (["eval", "empty.txt"], 1, "cannot be scored"),
         (["dance"], 2, "dance"),
         (["train", "--colour", "red"], 2, "colour"),
     ],
