@@ -16,8 +16,8 @@ from chargen.data.batches import (
     MAX_LENGTH,
     Augmentation,
     Texts,
+    encode_labelled,
     encode_truncated,
-    encoded,
 )
 from chargen.data.labelled import Labelled
 from chargen.device import precision_for
@@ -246,7 +246,7 @@ class TextClassifier:
         it is the gradient times the input: what the embedding of the piece added to the score.
         """
         ids = self._encode(text)
-        batch, lengths = Texts.of([ids], [0]).batch(np.array([0]))
+        batch, lengths = Texts.concatenate([ids], [0]).batch(np.array([0]))
         stack = self.model.stack
         embedded = stack.embedding(batch).detach().requires_grad_()
         outputs, _ = stack.read(embedded, stack.initial_state(1), lengths=lengths)
@@ -265,13 +265,13 @@ class TextClassifier:
         return next(self._judge([ids])), told
 
     def _judge(self, texts: list[Ids]) -> Iterator[dict[str, float]]:
-        score = evaluate(self.model, Texts.of(texts, [-1] * len(texts)), self.classes)
+        score = evaluate(self.model, Texts.concatenate(texts, [-1] * len(texts)), self.classes)
         for row in score.probabilities:
             order: npt.NDArray[np.int64] = np.argsort(-row, kind="stable")
             yield {self.classes[place]: float(row[place]) for place in order}
 
     def _texts(self, data: Labelled) -> Texts:
-        return encoded(data, self.tokenizer, self.classes, self.record["max_length"])
+        return encode_labelled(data, self.tokenizer, self.classes, self.record["max_length"])
 
     def _encode(self, text: str) -> Ids:
         return encode_truncated(text, self.tokenizer, self.record["max_length"])

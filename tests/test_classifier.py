@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chargen import ChargenError, Labelled, TextClassifier, TextGenerator
-from chargen.data.batches import encoded
+from chargen.data.batches import encode_labelled
 from chargen.inspection.probe import final_states, probe
 
 QUICK = ["--steps", 3, "--hidden", 8]
@@ -143,7 +143,7 @@ def test_the_probe_finds_what_the_state_knows(moods):
     """One component of a state that was put there by hand says it all."""
     writer = TextGenerator.new("".join(moods.texts), hidden_size=8, num_layers=2)
     training, validation = moods.split(0.2, seed=0)
-    parts = [encoded(part, writer.tokenizer, moods.classes) for part in (training, validation)]
+    parts = [encode_labelled(part, writer.tokenizer, moods.classes) for part in (training, validation)]
     states = final_states(writer.model, parts[0])
     assert states.shape == (len(training), 2 * 2 * 8)
     ids = torch.from_numpy(parts[0].ids[: parts[0].ends[0]].astype(np.int64))[:, None]

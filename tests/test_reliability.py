@@ -107,7 +107,7 @@ def test_a_folder_is_a_corpus(run, tmp_path, verse):
 @pytest.mark.parametrize("text", ["", "a", "fifty characters are not enough to learn from, no."])
 def test_a_corpus_too_short(run, files, tmp_path, text):
     status = run("train", files("short.txt", text), "--out", "new")
-    plain(*status, 1, f"{len(text)} ids.*at least 64" if text else "the text is empty")
+    plain(*status, 1, f"{len(text)} tokens.*at least 64" if text else "the text is empty")
     assert not (tmp_path / "new").exists()
 
 

@@ -1,4 +1,4 @@
-"""Texts as ids in padded batches."""
+"""Tokenized texts of different lengths, in padded batches."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ from chargen.data.labelled import Labelled
 from chargen.errors import ChargenError
 from chargen.tokenizers.base import Ids, Tokenizer
 
-SHORTEST = 0.3  # part of a text that is shown where it is cropped
+SHORTEST_CROP = 0.3  # of a text's length
+MAX_LENGTH = 1000  # tokens of a text that are read
+_LONGEST_PIECE = 16  # characters, of any tokenizer
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How texts are shown while learning."""
+    """Regularisation of a classifier's training; the fields are keys of config.json."""
 
-    reading: float = 1.0  # weight of the loss of reading, beside that of judging
-    noise: float = 0.1  # share of the symbols that are hidden, so that no single one decides
-    cropped: float = 0.5  # share of the texts shown in part only, so that a part will do later, too
-    longest: int | None = None  # ids of a text that are shown at once, another part each time
+    reading: float = 1.0  # weight of the auxiliary loss, that of predicting the next token
+    noise: float = 0.1  # share of the tokens that are hidden, so that no single one decides
+    cropped: float = 0.5  # share of the texts that are cropped, so that a part suffices later, too
+    longest: int | None = None  # tokens of a crop, drawn anew for each batch; None for no limit
 
 
-FINE_TUNING = Augmentation(reading=0.2, noise=0.05, cropped=0.0)  # of a stack that can read already
+FINE_TUNING = Augmentation(reading=0.2, noise=0.05, cropped=0.0)  # for a pretrained stack
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts as ids, one behind the other, with their labels."""
+    """N tokenized texts in one array, with their labels."""
 
-    ids: Ids
-    ends: npt.NDArray[np.int64]  # (N,) where each text ends
-    labels: npt.NDArray[np.int64]  # (N,) places in the list of classes; -1 for a label not in it
+    ids: Ids  # the tokens of all texts
+    ends: npt.NDArray[np.int64]  # (N,) the end of each text in `ids`
+    labels: npt.NDArray[np.int64]  # (N,) indices into the list of classes; -1 for any other label
 
     @classmethod
-    def of(cls, texts: Sequence[Ids], labels: Sequence[int]) -> Texts:
-        """Puts texts together; none may be empty."""
+    def concatenate(cls, texts: Sequence[Ids], labels: Sequence[int]) -> Texts:
+        """Concatenates the tokens of texts, none of which may be empty."""
         lengths = [len(text) for text in texts]
         ids = np.concatenate(texts) if texts else np.zeros(0, np.uint8)
         return cls(ids, np.cumsum(lengths, dtype=np.int64), np.array(labels, np.int64))
@@ -50,53 +52,56 @@ class Texts:
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """(N,) ids of each text."""
+        """The number of tokens of each text, (N,)."""
         lengths: npt.NDArray[np.int64] = np.diff(self.ends, prepend=0)
         return lengths
 
     def batch(
         self,
-        places: npt.NDArray[np.int64],
+        indices: npt.NDArray[np.int64],
         augmentation: Augmentation | None = None,
         rng: np.random.Generator | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The texts at these places as ids (T, B), padded with zeros, and their lengths (B,).
+        """Returns the texts at `indices` (B,) as tokens (T, B), padded with zeros, and lengths (B,).
 
-        With habits and randomness, some are shown in part; the first id always stays the first.
+        With `augmentation` and `rng`, texts are cropped at random. The first token, which stands for
+        the beginning of a document, stays the first.
         """
-        lengths, skipped = self.lengths[places], np.zeros(len(places), np.int64)
-        begins = self.ends[places] - lengths
+        lengths, skipped = self.lengths[indices], np.zeros(len(indices), np.int64)
+        starts = self.ends[indices] - lengths
         if augmentation is not None and rng is not None:
-            chosen = rng.random(len(places)) < augmentation.cropped
-            shares = np.where(chosen, rng.uniform(SHORTEST, 1, len(places)), 1)
-            kept = np.ceil(lengths * shares).astype(np.int64)
-            kept = np.minimum(kept, augmentation.longest or kept)
-            skipped = (rng.random(len(places)) * (lengths - kept + 1)).astype(np.int64)
-            lengths = kept
+            chosen = rng.random(len(indices)) < augmentation.cropped
+            shares = np.where(chosen, rng.uniform(SHORTEST_CROP, 1, len(indices)), 1)
+            crops = np.ceil(lengths * shares).astype(np.int64)
+            crops = np.minimum(crops, augmentation.longest or crops)
+            skipped = (rng.random(len(indices)) * (lengths - crops + 1)).astype(np.int64)
+            lengths = crops
         times = np.arange(lengths.max())[:, None]  # (T, 1)
         inside = times < lengths
-        where = np.where(inside, begins + times + skipped * (times > 0), 0)
-        ids = np.where(inside, self.ids[where].astype(np.int64), 0)
+        positions = np.where(inside, starts + times + skipped * (times > 0), 0)
+        ids = np.where(inside, self.ids[positions].astype(np.int64), 0)
         return torch.from_numpy(ids), torch.from_numpy(lengths)
 
 
-MAX_LENGTH = 1000  # ids of a text that are read
-
-
-def encoded(
-    data: Labelled, tokenizer: Tokenizer, classes: list[str], longest: int = MAX_LENGTH
+def encode_labelled(
+    data: Labelled, tokenizer: Tokenizer, classes: list[str], max_length: int = MAX_LENGTH
 ) -> Texts:
-    """Texts as ids, each behind the beginning of a document, as far as they are read."""
-    places = {name: place for place, name in enumerate(classes)}
-    labels = [places.get(label, -1) for label in data.labels]
-    return Texts.of([encode_truncated(text, tokenizer, longest) for text in data.texts], labels)
+    """Tokenizes labelled texts, each truncated to `max_length` tokens."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = [numbers.get(label, -1) for label in data.labels]
+    texts = [encode_truncated(text, tokenizer, max_length) for text in data.texts]
+    return Texts.concatenate(texts, labels)
 
 
-def encode_truncated(text: str, tokenizer: Tokenizer, longest: int) -> Ids:
-    # No piece is longer than sixteen characters: the rest of a long text need not be looked at.
-    text = text[: 16 * longest].replace("\r\n", "\n").replace("\r", "\n")
+def encode_truncated(text: str, tokenizer: Tokenizer, max_length: int) -> Ids:
+    """Returns the first `max_length` tokens of a text, the beginning of a document included.
+
+    Characters that the tokenizer cannot represent are adapted or left out.
+    """
+    # Tokenizing the rest of a long text would be wasted.
+    text = text[: _LONGEST_PIECE * max_length].replace("\r\n", "\n").replace("\r", "\n")
     try:
         ids = tokenizer.encode(text)
     except ChargenError:
         ids = tokenizer.encode(tokenizer.adapt(text, skip=True)[0])
-    return np.concatenate([np.array(tokenizer.start_tokens(), tokenizer.dtype), ids])[:longest]
+    return np.concatenate([np.array(tokenizer.start_tokens(), tokenizer.dtype), ids])[:max_length]

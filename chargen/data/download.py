@@ -1,6 +1,6 @@
-"""Public texts from the network: checked by their sums, gone on with where a connection broke.
+"""Downloads public data sets, checks them by their sha256, and resumes an interrupted download.
 
-A file is collected under the ending `.part` and gets its name only when its sha256 is right.
+A file is written with the suffix `.part` and renamed once its sha256 is right.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _CHUNK = 1 << 16  # bytes
 
 @dataclass(frozen=True)
 class Source:
-    """A public file."""
+    """A public file and how to check it."""
 
     url: str
     name: str  # on the disk
     sha256: str
-    limit: int  # bytes; more than that is not the file
+    limit: int  # bytes; a longer response is not the file
 
 
 _AG_NEWS = "https://raw.githubusercontent.com/mhjabreel/CharCnn_Keras/master/data/ag_news_csv"
@@ -58,65 +58,67 @@ SOURCES = {
 
 
 def fetch(source: Source, folder: Path) -> Iterator[tuple[int, int | None]]:
-    """Downloads a file into a folder; yields bytes so far and in all, where that is known.
+    """Downloads a file into a folder; yields (bytes so far, bytes in all or None if unknown).
 
-    A file that is there already, with the right sum, is left as it is. Raises ChargenError where the
-    network, the disk or the sum fail; what has arrived is kept unless its sum is wrong.
+    A file that is already there with the right sha256 is left unchanged. Raises ChargenError where the
+    network or the disk fails, or the sha256 differs; a partial download is kept, a wrong one is not.
     """
     path, part = folder / source.name, folder / f"{source.name}.part"
     try:
         if path.exists():
             if _sum(path) == source.sha256:
                 return
-            raise ChargenError(f"{path} is another file than the public one; move it away first")
+            raise ChargenError(
+                f"{path} is another file than the public one", "move or rename it first"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         yield from _download(source, part)
         if _sum(part) != source.sha256:
             part.unlink()
             raise ChargenError(
-                f"{source.url} is not the file it was: its sha256 is another one; nothing was kept"
+                f"{source.url} is not the file it was: its sha256 differs; nothing was kept"
             )
         os.replace(part, path)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         raise ChargenError(
-            f"{source.url} cannot be fetched: {reason}; is there a network? What has arrived is kept, "
-            "so try again"
+            f"{source.url} cannot be fetched: {reason}",
+            "check the network and try again: a partial download is kept and resumed",
         ) from error
     except OSError as error:
         raise ChargenError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _download(source: Source, part: Path) -> Iterator[tuple[int, int | None]]:
-    there = part.stat().st_size if part.exists() else 0
+    done = part.stat().st_size if part.exists() else 0  # bytes
     request = urllib.request.Request(source.url, headers={"User-Agent": "chargen"})
-    if there:
-        request.add_header("Range", f"bytes={there}-")
+    if done:
+        request.add_header("Range", f"bytes={done}-")
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and there:  # all of it has arrived before
+        if error.code == 416 and done:  # range not satisfiable: the whole file is already here
             return
         raise
     with response:
-        if response.status != 206:  # a server that begins anew
-            there = 0
+        if response.status != 206:  # the server ignored the range and sends the whole file
+            done = 0
         rest = response.headers.get("Content-Length")
-        total = there + int(rest) if rest and rest.isdecimal() else None
-        with part.open("ab" if there else "wb") as file:
+        total = done + int(rest) if rest and rest.isdecimal() else None
+        with part.open("ab" if done else "wb") as file:
             while chunk := response.read(_CHUNK):
-                there += len(chunk)
-                if there > source.limit:
+                done += len(chunk)
+                if done > source.limit:
                     file.close()
                     part.unlink()
                     raise ChargenError(
                         f"{source.url} sends more than {source.limit:,} bytes: that is not the file"
                     )
                 file.write(chunk)
-                yield there, total
-    if total is not None and there < total:
-        raise http.client.IncompleteRead(b"", total - there)
+                yield done, total
+    if total is not None and done < total:
+        raise http.client.IncompleteRead(b"", total - done)
 
 
 def _sum(path: Path) -> str:

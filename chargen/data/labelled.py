@@ -1,8 +1,4 @@
-"""Labelled texts from a table, a file of JSON lines or a folder: each a text and its class.
-
-Nothing is dropped silently: a row that is not as the others is an error with its line number, and
-what was taken for a header, for the label and for the text is said.
-"""
+"""Labelled texts, from a table (see `tables`) or a folder: each a text and its class."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chargen.data.tables import json_line_rows, labelled_rows, table_kind, table_rows
+from chargen.data.tables import read_table
 from chargen.data.text import Text
 from chargen.errors import ChargenError
 
@@ -23,46 +19,49 @@ MAX_CLASSES = 10_000
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts with their labels, in the order in which they were read."""
+    """Texts and their labels, in the order in which they were read."""
 
     texts: list[str]
     labels: list[str]
     name: str
     sha256: str = ""
-    notes: list[str] = field(default_factory=list)  # what a person should know of the reading
+    notes: list[str] = field(default_factory=list)  # for a person, on how the source was read
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
     def classes(self) -> list[str]:
-        """The distinct labels, sorted; numbers as numbers."""
+        """The distinct labels, sorted, numbers by their value."""
         return sorted(set(self.labels), key=_order)
 
     def counts(self) -> dict[str, int]:
-        """How many texts each class has, the largest first."""
+        """Returns the number of texts of each class, the largest class first."""
         return dict(Counter(self.labels).most_common())
 
-    def select(self, places: Sequence[int]) -> Labelled:
-        """The texts at these places."""
+    def select(self, indices: Sequence[int]) -> Labelled:
+        """Returns the texts at `indices`, with their labels."""
         return replace(
-            self, texts=[self.texts[i] for i in places], labels=[self.labels[i] for i in places]
+            self, texts=[self.texts[i] for i in indices], labels=[self.labels[i] for i in indices]
         )
 
     def split(self, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
-        """Keeps a share of every class apart; a class with one text stays with the first part."""
+        """Returns a training and a validation part, stratified: `fraction` of every class goes apart.
+
+        The only text of a class stays in the training part. `seed` draws the texts.
+        """
         rng = np.random.default_rng(seed)
-        places: dict[str, list[int]] = {}
-        for place, label in enumerate(self.labels):
-            places.setdefault(label, []).append(place)
-        apart: set[int] = set()
-        for those in places.values():
-            number = min(round(len(those) * fraction + 1e-9), len(those) - 1)
-            if fraction > 0 and len(those) > 1:
-                number = max(1, number)
-            apart.update(rng.permutation(those)[:number].tolist())
-        first = [place for place in range(len(self)) if place not in apart]
-        return self.select(first), self.select(sorted(apart))
+        by_label: dict[str, list[int]] = {}
+        for index, label in enumerate(self.labels):
+            by_label.setdefault(label, []).append(index)
+        validation: set[int] = set()
+        for indices in by_label.values():
+            count = min(round(len(indices) * fraction + 1e-9), len(indices) - 1)
+            if fraction > 0 and len(indices) > 1:
+                count = max(1, count)
+            validation.update(rng.permutation(indices)[:count].tolist())
+        training = [index for index in range(len(self)) if index not in validation]
+        return self.select(training), self.select(sorted(validation))
 
     @classmethod
     def open(
@@ -77,40 +76,38 @@ class Labelled:
     ) -> Labelled:
         """Reads a CSV, TSV or JSON Lines file, standard input ("-"), or a folder.
 
-        Columns are named or counted from 1; several text columns are joined by a space. A folder has
-        a sub-folder for each class with a text in each file, or a file for each class with a text in
-        each line.
+        Columns are named or counted from 1, several text columns are joined by a space; see
+        `tables.read_table`. A folder has a sub-folder for each class with a text in each file, or a
+        file for each class with a text in each line.
 
-        Raises ChargenError with the line number for a row that is not as it should be, or, with
-        `skip_bad_rows`, counts those rows in a note.
+        Raises ChargenError for a source that cannot be read or holds no labelled text, and for a bad
+        row, with its line number, unless `skip_bad_rows` leaves those out and counts them in a note.
         """
         path = Path(source)
         if path.is_dir():
             return _folder(path, encoding)
-        whole = Text.open([source], encoding)
-        content = "".join(whole.pieces())
+        file = Text.open([source], encoding)
+        content = "".join(file.pieces())
         if not content.strip():
             raise ChargenError(f"{source} is empty: there is no text to learn from")
-        notes: list[str] = []
-        kind = table_kind(path.suffix.lower(), content)
-        rows = json_line_rows(content) if kind == "JSON lines" else table_rows(content, kind)
-        found = labelled_rows(source, kind, rows, list(text), label, header, skip_bad_rows, notes)
-        texts, labels = zip(*found, strict=True) if found else ((), ())
-        if not texts:
+        pairs, notes = read_table(
+            source, content, text=text, label=label, header=header, skip_bad_rows=skip_bad_rows
+        )
+        if not pairs:
             raise ChargenError(f"{source} holds no labelled text")
-        result = cls(list(texts), list(labels), whole.name, whole.sha256, notes)
+        texts, labels = map(list, zip(*pairs, strict=True))
         if len(set(labels)) > MAX_CLASSES:
             raise ChargenError(
-                f"{source} has {len(set(labels)):,} different labels, more than {MAX_CLASSES:,}: is "
-                "the right column taken? Name it with --label"
+                f"{source} has {len(set(labels)):,} different labels, more than {MAX_CLASSES:,}",
+                "name the column that holds the labels with {label}",
             )
-        return result
+        return cls(texts, labels, file.name, file.sha256, notes)
 
 
 def languages() -> Path:
-    """The sentences in many languages that come with chargen."""
+    """Returns the path of the table of sentences in many languages that comes with chargen."""
     package = Path(__file__).parent.parent
-    folders = (package / "datasets", package.parent / "data")
+    folders = (package / "datasets", package.parent / "data")  # installed, or in a checkout
     return next(folder for folder in folders if folder.exists()) / "languages.tsv"
 
 
@@ -119,13 +116,13 @@ def _order(label: str) -> tuple[int, str]:
 
 
 def _folder(folder: Path, encoding: str) -> Labelled:
-    """A sub-folder per class with a text in each file, or a file per class, a text in each line."""
+    """Reads a sub-folder per class with a text in each file, or a file per class, a text per line."""
     texts, labels, digest = [], [], hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            found = [
+            of_class = [
                 "".join(Text.open([str(file)], encoding).pieces()).strip()
                 for file in sorted(path.rglob("*"))
                 if file.is_file() and not file.name.startswith(".")
@@ -133,11 +130,11 @@ def _folder(folder: Path, encoding: str) -> Labelled:
             label = path.name
         else:
             content = "".join(Text.open([str(path)], encoding).pieces())
-            found, label = [line.strip() for line in content.split("\n")], path.stem
-        found = [text for text in found if text]
-        texts += found
-        labels += [label] * len(found)
-        digest.update("\0".join([label, *found]).encode())
+            of_class, label = [line.strip() for line in content.split("\n")], path.stem
+        of_class = [text for text in of_class if text]
+        texts += of_class
+        labels += [label] * len(of_class)
+        digest.update("\0".join([label, *of_class]).encode())
     if not texts:
         raise ChargenError(f"the folder {str(folder)!r} holds no texts in sub-folders or files")
     note = f"{len(set(labels)):,} classes by the names in {folder}"

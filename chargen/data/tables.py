@@ -1,4 +1,9 @@
-"""Tables of texts and labels: CSV, TSV and JSON lines."""
+"""Tables of labelled texts: which format a file has, and which columns hold the text and the label.
+
+A table is comma-separated with quotes (RFC 4180), tab-separated without quotes, or JSON lines. Nothing
+is dropped silently: a row that does not fit is an error with its line number, and notes say what was
+taken for the header, the label and the text.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +13,120 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from chargen.errors import ChargenError
 
+# Usual names of columns, most telling first.
 LABEL_NAMES = ("label", "class", "category", "language", "target", "topic", "sentiment", "y")
-
-
 TEXT_NAMES = ("text", "sentence", "content", "review", "title", "description", "body", "name", "x")
+
+_JSON, _TABS, _COMMAS = "JSON lines", "tab-separated", "comma-separated"
 
 
 @dataclass
 class _Row:
-    """A row as it was read: its line, its cells in order or by name, or what is wrong with it."""
+    """A row with the line on which it begins, and the reason where it cannot be used."""
 
-    line: int
-    cells: list[str] | dict[str, Any]
+    line: int  # from 1
+    cells: list[str] | dict[str, Any]  # in order, or by name in JSON lines
     fault: str = ""
 
 
-def table_kind(suffix: str, content: str) -> str:
-    """By the name of the file, else by its first line."""
+def read_table(
+    source: str,
+    content: str,
+    *,
+    text: Sequence[str] = (),
+    label: str | None = None,
+    header: bool | None = None,
+    skip_bad_rows: bool = False,
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Returns the (text, label) of each row, and notes for a person on what was chosen.
+
+    The name of `source` or the first line of `content` tells the format. `text` and `label` name
+    columns or count them from 1, several texts are joined by a space; without them, usual names
+    decide, or else the column with the fewest different values is the label. `header` says whether the
+    first row holds names, or None to decide by its looks.
+
+    Raises ChargenError for a column that does not exist, for a table without two columns, and for a
+    bad row, unless `skip_bad_rows` leaves those out and counts them in a note.
+    """
+    notes: list[str] = []
+    kind = _format(Path(source).suffix.lower(), content)
+    rows = list(_json_rows(content) if kind == _JSON else _delimited_rows(content, kind))
+    widths = Counter(len(row.cells) for row in rows if not row.fault).most_common(1)
+    if not widths:
+        raise ChargenError(f"{source}, line {rows[0].line}: {rows[0].fault}")
+    width = widths[0][0]  # of most rows
+    names: list[str] = []
+    if kind == _JSON:
+        names = list(next(row.cells for row in rows if not row.fault))
+    else:
+        sound = [row.cells for row in rows if not row.fault and len(row.cells) == width]
+        if header or (header is None and _has_header(sound, [*text, label or ""])):
+            names = [str(name).strip() for name in sound[0]]
+            rows = [row for row in rows if row.cells is not sound[0]]
+            notes.append(f"the first row is the header: {', '.join(names)}")
+        elif header is None:
+            notes.append("no header: the first row is a text like the others")
+        if len(set(names)) < len(names):
+            twice = next(name for name, count in Counter(names).items() if count > 1)
+            raise ChargenError(f"{source}: two columns are named {twice!r}")
+    columns: list[Any] = names if kind == _JSON else list(range(width))
+    if len(columns) < 2:
+        raise ChargenError(
+            f"{source} has one column ({kind}), but a text and its label are needed",
+            "check the separator, or give a folder with a file for each class",
+        )
+    label_column = (
+        _find_column(source, label, names, columns) if label else _guess_label(rows, names, columns)
+    )
+    if text:
+        text_columns = [_find_column(source, name, names, columns) for name in text]
+    else:
+        rest = [column for column in columns if column != label_column]
+        usual = [c for c in rest if names and _name(c, names).lower() in TEXT_NAMES]
+        text_columns = usual or rest
+    texts = " and ".join(_describe(column, names) for column in text_columns)
+    notes.append(f"label: {_describe(label_column, names)}, text: {texts}")
+    pairs, bad = [], []
+    for row in rows:
+        fault = row.fault
+        if not fault and kind != _JSON and len(row.cells) != width:
+            fault = f"{len(row.cells)} columns, where the others have {width}"
+        pair, fault = (("", ""), fault) if fault else _pair(row.cells, label_column, text_columns)
+        if not fault:
+            pairs.append(pair)
+        elif skip_bad_rows:
+            bad.append(row.line)
+        else:
+            raise ChargenError(
+                f"{source}, line {row.line}: {fault}",
+                "correct the row, or leave such rows out with {skip_bad_rows}",
+            )
+    if bad:
+        notes.append(f"left out {len(bad):,} bad rows, the first in line {bad[0]:,}")
+    return pairs, notes
+
+
+def _format(suffix: str, content: str) -> str:
+    """Returns the format by the suffix of the file's name, or else by the first line."""
     if suffix in (".jsonl", ".ndjson", ".json"):
-        return "JSON lines"
+        return _JSON
     if suffix in (".tsv", ".tab"):
-        return "tab-separated"
+        return _TABS
     if suffix == ".csv":
-        return "comma-separated"
+        return _COMMAS
     first = content.lstrip().split("\n", 1)[0]
     if first.startswith("{"):
-        return "JSON lines"
-    return "tab-separated" if "\t" in first else "comma-separated"
+        return _JSON
+    return _TABS if "\t" in first else _COMMAS
 
 
-def json_line_rows(content: str) -> Iterator[_Row]:
+def _json_rows(content: str) -> Iterator[_Row]:
+    """Yields the rows of JSON lines, empty lines left out."""
     for line, text in enumerate(content.split("\n"), start=1):
         if not text.strip():
             continue
@@ -53,9 +138,9 @@ def json_line_rows(content: str) -> Iterator[_Row]:
         yield _Row(line, value) if isinstance(value, dict) else _Row(line, {}, "not a JSON object")
 
 
-def table_rows(content: str, kind: str) -> Iterator[_Row]:
-    """Rows of a table. Tabs separate without quotes, as those who write them mean it."""
-    if kind == "tab-separated":
+def _delimited_rows(content: str, kind: str) -> Iterator[_Row]:
+    """Yields the rows of a table with separators. Between tabs, a quote is a character like others."""
+    if kind == _TABS:
         for line, text in enumerate(content.split("\n"), start=1):
             if text:
                 yield _Row(line, text.split("\t"))
@@ -69,116 +154,50 @@ def table_rows(content: str, kind: str) -> Iterator[_Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            # Where a quote is never closed, all that follows has gone into this row.
+            # A quote that is never closed takes everything behind it into this row.
             yield _Row(line, [], f"bad quoting ({error})")
             continue
         if cells:
             yield _Row(line, cells)
 
 
-def labelled_rows(
-    source: str,
-    kind: str,
-    rows: Iterator[_Row],
-    text: list[str],
-    label: str | None,
-    header: bool | None,
-    skip: bool,
-    notes: list[str],
-) -> list[tuple[str, str]]:
-    """Chooses the columns, then takes text and label out of each row."""
-    read = list(rows)
-    width = Counter(len(row.cells) for row in read if not row.fault).most_common(1)
-    if not width:
-        raise ChargenError(f"{source}, line {read[0].line}: {read[0].fault}")
-    names: list[str] = []
-    if kind == "JSON lines":
-        names = list(next(row.cells for row in read if not row.fault))
-    else:
-        sound = [row.cells for row in read if not row.fault and len(row.cells) == width[0][0]]
-        if header or (header is None and _has_header(sound, [*text, label or ""])):
-            names = [str(name).strip() for name in sound[0]]
-            read = [row for row in read if row.cells is not sound[0]]
-            notes.append(f"the first row is the header: {', '.join(names)}")
-        elif header is None:
-            notes.append("no header: the first row is a text like the others")
-        if len(set(names)) < len(names):
-            raise ChargenError(f"{source}: two columns are named {_twice(names)!r}")
-    columns: list[Any] = names if kind == "JSON lines" else list(range(width[0][0]))
-    if len(columns) < 2:
-        raise ChargenError(
-            f"{source} has one column ({kind}): a text and its label are needed. Should it be read "
-            "as a folder of classes, or does it use another separator?"
-        )
-    at = _column(source, label, names, columns) if label else _guess_label(read, names, columns)
-    rest = [column for column in columns if column != at]
-    if text:
-        texts = [_column(source, name, names, columns) for name in text]
-    else:
-        known = [c for c in rest if names and _name(c, names).lower() in TEXT_NAMES]
-        texts = known or rest
-    notes.append(
-        f"label: {_called(at, names)}, text: {' and '.join(_called(c, names) for c in texts)}"
-    )
-    found, bad = [], []
-    for row in read:
-        pair, fault = _pair(row, at, texts, width[0][0], kind)
-        if not fault:
-            found.append(pair)
-        elif skip:
-            bad.append(row.line)
-        else:
-            raise ChargenError(
-                f"{source}, line {row.line}: {fault}; mend it, or leave such rows out with "
-                "--skip-bad-rows"
-            )
-    if bad:
-        notes.append(f"left out {len(bad):,} bad rows, the first in line {bad[0]:,}")
-    return found
-
-
-def _pair(row: _Row, at: Any, texts: list[Any], width: int, kind: str) -> tuple[tuple[str, str], str]:
-    """Text and label of a row, or what is wrong with it."""
-    nothing = ("", "")
-    if row.fault:
-        return nothing, row.fault
-    if kind != "JSON lines" and len(row.cells) != width:
-        return nothing, f"{len(row.cells)} columns, where the others have {width}"
-    cells: Any = row.cells
-    if missing := [c for c in (at, *texts) if isinstance(cells, dict) and cells.get(c) is None]:
+def _pair(cells: Any, label_column: Any, text_columns: list[Any]) -> tuple[tuple[str, str], str]:
+    """Returns the (text, label) of a row, and what is wrong with it or ""."""
+    nothing, columns = ("", ""), (label_column, *text_columns)
+    if missing := [c for c in columns if isinstance(cells, dict) and cells.get(c) is None]:
         return nothing, f"no {missing[0]!r}"
-    if nested := [c for c in (at, *texts) if isinstance(cells[c], dict | list)]:
+    if nested := [c for c in columns if isinstance(cells[c], dict | list)]:
         return nothing, f"{nested[0]!r} holds no plain value"
-    label = str(cells[at]).strip()
-    content = " ".join(str(cells[column]).strip() for column in texts).strip()
+    label = str(cells[label_column]).strip()
+    text = " ".join(str(cells[column]).strip() for column in text_columns).strip()
     if not label:
         return nothing, "the label is empty"
-    if not content:
+    if not text:
         return nothing, "the text is empty"
-    return (content, label), ""
+    return (text, label), ""
 
 
-def _has_header(rows: Sequence[Any], wanted: list[str]) -> bool:
-    """Whether the first row names the columns.
+def _has_header(rows: Sequence[Any], requested: list[str]) -> bool:
+    """Returns whether the first row looks like the names of the columns.
 
-    It does when it holds a name that was asked for; or usual names for a label and a text; or, in a
-    table of some size, a cell that never comes again in a column where every other value does.
+    It does when it holds a requested name; or usual names for a label and a text; or, in a table of
+    twenty rows or more, a cell that never recurs in a column where every other value does.
     """
     first = [str(cell).strip().lower() for cell in rows[0]]
-    if any(name and not name.isdecimal() and name.lower() in first for name in wanted):
+    if any(name and not name.isdecimal() and name.lower() in first for name in requested):
         return True
     if any(cell in LABEL_NAMES for cell in first) and any(cell in TEXT_NAMES for cell in first):
         return True
     if len(set(first)) < len(first) or any(len(cell) > 40 or not cell for cell in first):
         return False
-    columns = [Counter(row[place] for row in rows[1:]) for place in range(len(first))]
-    place = min(range(len(first)), key=lambda place: len(columns[place]))
-    often = min(columns[place].values(), default=0) >= 3
-    return len(rows) >= 20 and often and rows[0][place] not in columns[place]
+    values = [Counter(row[column] for row in rows[1:]) for column in range(len(first))]
+    column = min(range(len(first)), key=lambda column: len(values[column]))
+    recurs = min(values[column].values(), default=0) >= 3
+    return len(rows) >= 20 and recurs and rows[0][column] not in values[column]
 
 
 def _guess_label(rows: list[_Row], names: list[str], columns: list[Any]) -> Any:
-    """A column with a usual name, else the one with the fewest different values."""
+    """Returns a column with a usual name, or else the one with the fewest different values."""
     for usual in LABEL_NAMES:
         for column in columns:
             if names and _name(column, names).lower() == usual:
@@ -194,22 +213,19 @@ def _guess_label(rows: list[_Row], names: list[str], columns: list[Any]) -> Any:
     return min(columns, key=lambda column: len(values[column]))
 
 
-def _column(source: str, wanted: str, names: list[str], columns: list[Any]) -> Any:
-    if wanted in names:
-        return wanted if columns[0] == names[0] else names.index(wanted)
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(columns):
-        return columns[int(wanted) - 1]
-    there = ", ".join(names) if names else f"1 to {len(columns)}"
-    raise ChargenError(f"{source} has no column {wanted!r}; there are: {there}")
+def _find_column(source: str, requested: str, names: list[str], columns: list[Any]) -> Any:
+    """Returns the column with the requested name or number; raises ChargenError for any other."""
+    if requested in names:
+        return requested if columns[0] == names[0] else names.index(requested)
+    if requested.isdecimal() and 1 <= int(requested) <= len(columns):
+        return columns[int(requested) - 1]
+    choice = ", ".join(names) if names else f"1 to {len(columns)}"
+    raise ChargenError(f"{source} has no column {requested!r}; there are: {choice}")
 
 
 def _name(column: Any, names: list[str]) -> str:
     return column if isinstance(column, str) else names[column]
 
 
-def _called(column: Any, names: list[str]) -> str:
+def _describe(column: Any, names: list[str]) -> str:
     return f"column {_name(column, names)!r}" if names else f"column {column + 1}"
-
-
-def _twice(names: list[str]) -> str:
-    return next(name for name, count in Counter(names).items() if count > 1)

@@ -1,7 +1,8 @@
-"""Text from anywhere (files, folders, standard input, the built-in corpus), read in pieces.
+"""Text from files, folders, standard input or the built-in corpus, read in pieces.
 
-One rule for all doors: UTF-8 unless told otherwise, a byte-order mark dropped, CRLF and CR taken as
-LF, binary files refused. A text can be read more than once and never needs to fit in memory.
+All sources follow one rule: the encoding is UTF-8 unless another is named, a byte-order mark is
+dropped, CRLF and CR become LF, and binary files are refused. A text can be read several times and
+need not fit into memory.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from chargen.errors import ChargenError
 
 BUILTIN = "python-docs"
 _CHUNK = 1 << 20  # bytes read at a time
-_SNIFF = 8192  # bytes looked at to tell text from binary
+_SNIFF = 8192  # first bytes of a file, by which text is told from binary
 _LONGEST_DOCUMENT = 20_000_000  # characters
-LONGEST_STREAM = 4_000_000_000  # bytes; a pipe that goes on is taken for one without end
+LONGEST_STREAM = 4_000_000_000  # bytes; a longer pipe is taken for an endless one
 
 
 @dataclass(frozen=True)
 class Text:
-    """Named parts that are opened anew for every reading."""
+    """A text in one or more parts, each of which is opened anew for every reading."""
 
-    name: str
-    parts: tuple[tuple[str, Callable[[], BinaryIO]], ...]  # (what to call it, how to open it)
+    name: str  # fit for a folder under checkpoints/
+    parts: tuple[tuple[str, Callable[[], BinaryIO]], ...]  # (label for messages, opener)
     encoding: str = "utf-8"
-    notes: list[str] = field(default_factory=list)  # what a person should know of the choice
-    in_memory: bool = False  # text for sure, whatever it looks like
+    notes: list[str] = field(default_factory=list)  # for a person, on which files were chosen
+    in_memory: bool = False  # came as a string, so it is not checked for being binary
 
     @classmethod
     def from_string(cls, text: str, name: str = "text") -> Text:
-        """A text that is in memory already."""
+        """Wraps a string; raises ChargenError for one that is not valid Unicode."""
         try:
             data = text.encode()
         except UnicodeEncodeError as error:
@@ -49,13 +50,18 @@ class Text:
 
     @classmethod
     def open(cls, sources: Sequence[str], encoding: str = "utf-8") -> Text:
-        """Files, folders (their text files, sorted), "-" for standard input, or a built-in corpus."""
+        """Opens sources in order, joined with a newline where one is missing.
+
+        A source is a file, a folder (its text files, sorted by path, hidden ones left out), "-" for
+        standard input, or the built-in corpus. Raises ChargenError for a source that does not exist or
+        cannot be read, and for an unknown encoding.
+        """
         try:
             if not codecs.lookup(encoding)._is_text_encoding:
                 raise LookupError
         except LookupError:
             raise ChargenError(
-                f"there is no text encoding {encoding!r}; try utf-8, latin-1, cp1252 or utf-16"
+                f"there is no text encoding {encoding!r}", "try utf-8, latin-1, cp1252 or utf-16"
             ) from None
         parts: list[tuple[str, Callable[[], BinaryIO]]] = []
         notes: list[str] = []
@@ -79,12 +85,12 @@ class Text:
         return cls(name_of(sources), tuple(parts), encoding, notes)
 
     def pieces(self, fraction: float = 1.0) -> Iterator[str]:
-        """The text in pieces of about a million characters, up to this fraction of its bytes.
+        """Yields the text in pieces of up to a million characters, as far as `fraction` of its bytes.
 
-        Raises ChargenError for a part that is not text in the encoding, with the byte's offset.
+        Raises ChargenError for a part that is not text in the encoding, with the offset of the byte.
         """
-        budget = fraction * self.size
-        ended = True  # with a newline, so that the next file starts on a line of its own
+        budget = fraction * self.size  # bytes
+        ended = True  # whether the text ends with a newline: each part begins on its own line
         for label, opener in self.parts:
             if not ended:
                 yield "\n"
@@ -92,19 +98,19 @@ class Text:
                 if not self.in_memory:
                     _refuse_binary(label, file.read(_SNIFF), self.encoding)
                     file.seek(0)
-                before = 0
+                start = 0  # of the piece, in bytes
                 for piece in _decode(label, file, self.encoding):
                     if file.tell() > budget:
-                        share = (budget - before) / (file.tell() - before)
+                        share = (budget - start) / (file.tell() - start)
                         yield piece[: int(len(piece) * share)]
                         return
                     yield piece
-                    ended, before = piece.endswith("\n"), file.tell()
+                    ended, start = piece.endswith("\n"), file.tell()
                 budget -= file.tell()
 
     @cached_property
     def size(self) -> int:
-        """Bytes in all."""
+        """The size in bytes, of all parts together."""
         total = 0
         for label, opener in self.parts:
             with _opening(label, opener) as file:
@@ -113,7 +119,7 @@ class Text:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the bytes; for a single file, what `sha256sum` prints."""
+        """The SHA-256 of the bytes; for a single file, the one that `sha256sum` prints."""
         digest = hashlib.sha256()
         for label, opener in self.parts:
             with _opening(label, opener) as file:
@@ -123,31 +129,33 @@ class Text:
 
 
 def documents(pieces: Iterable[str], split_on: str) -> Iterator[str]:
-    """Cuts a text into documents, without the newlines around them; empty ones disappear.
+    """Yields the documents of a text, without the newlines around them; empty ones are left out.
 
-    `split_on` is "line", "blank-line" (one or more empty lines), or any other text.
+    `split_on` is "line", "blank-line" (one or more empty lines), or any other separator. Raises
+    ChargenError where no separator comes for 20 million characters.
     """
     separator = {"line": "\n", "blank-line": "\n\n"}.get(split_on, split_on)
-    held = ""
+    rest = ""
     for piece in pieces:
-        *whole, held = (held + piece).split(separator)
-        yield from filter(None, (document.strip("\n") for document in whole))
-        if len(held) > _LONGEST_DOCUMENT:
+        *complete, rest = (rest + piece).split(separator)
+        yield from filter(None, (document.strip("\n") for document in complete))
+        if len(rest) > _LONGEST_DOCUMENT:
             raise ChargenError(
-                f"no {split_on!r} in {len(held):,} characters: documents this long are not "
-                "documents; give another --split-on, or none for one continuous text"
+                f"the separator {split_on!r} does not occur in {len(rest):,} characters, too long for "
+                "one document",
+                "set {split_on} to another one, or leave it out for one continuous text",
             )
-    yield from filter(None, [held.strip("\n")])
+    yield from filter(None, [rest.strip("\n")])
 
 
 def name_of(sources: Sequence[str]) -> str:
-    """A name for the whole, fit for a folder under checkpoints/."""
+    """Returns a name for the joined sources that is fit for a folder under checkpoints/."""
     first = "stdin" if sources[0] == "-" else Path(sources[0]).resolve().stem or "text"
     return first if len(sources) == 1 else f"{first}-and-{len(sources) - 1}-more"
 
 
 def _folder(folder: Path, notes: list[str]) -> list[tuple[str, Callable[[], BinaryIO]]]:
-    """The text files below a folder in the order of their paths, hidden ones left out."""
+    """Returns the text files below a folder, sorted by path, and adds notes on what was left out."""
     parts, skipped = [], []
     for directory, subfolders, names in os.walk(folder):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
@@ -182,7 +190,7 @@ def _opening(label: str, opener: Path | Callable[[], BinaryIO]) -> BinaryIO:
 
 
 def _spool(label: str, stream: BinaryIO, encoding: str) -> tuple[str, Callable[[], BinaryIO]]:
-    """Keeps what can be read only once in a temporary file; it disappears with the process."""
+    """Copies a stream that can be read only once to a temporary file, removed at exit."""
     try:
         with tempfile.NamedTemporaryFile(prefix="chargen-", delete=False) as spool:
             path = Path(spool.name)
@@ -192,26 +200,26 @@ def _spool(label: str, stream: BinaryIO, encoding: str) -> tuple[str, Callable[[
                     _refuse_binary(label, chunk[:_SNIFF], encoding)  # before a device fills the disk
                 if spool.tell() > LONGEST_STREAM:
                     raise ChargenError(
-                        f"{label} did not end within {LONGEST_STREAM / 1e9:.0f} GB; if that is meant, "
-                        "write it to a file and give the file"
+                        f"{label} did not end within {LONGEST_STREAM / 1e9:.0f} GB",
+                        "if that is intended, write it to a file and give the file",
                     )
                 spool.write(chunk)
     except OSError as error:
         raise ChargenError(
-            f"{label} cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}; name "
-            "another place in the variable TMPDIR"
+            f"{label} cannot be stored in {tempfile.gettempdir()}: {error.strerror or error}",
+            "name another folder in the variable TMPDIR",
         ) from error
     return label, _opener(path)
 
 
 def _builtin() -> BinaryIO:
-    """The text of Python's own `help()` topics: technical English, 79 topics, half a megabyte."""
+    """Opens the text of Python's own `help()` topics: technical English, half a megabyte."""
     try:
         from pydoc_data.topics import topics
     except ImportError as error:
         raise ChargenError(
-            "this Python came without pydoc_data, which holds the built-in corpus; "
-            "give a text file of your own: chargen train FILE"
+            "this Python came without pydoc_data, which holds the built-in corpus",
+            "give a text file of your own",
         ) from error
     return io.BytesIO("\n\n".join(topics[key].strip("\n") for key in sorted(topics)).encode())
 
@@ -232,7 +240,10 @@ _MAGIC = {
 
 
 def _looks_binary(head: bytes) -> str | None:
-    """Says what kind of binary file starts like this, or None for text. NUL decides, as in git."""
+    """Returns the kind of binary file that starts with `head`, or None for text.
+
+    A NUL byte marks a binary file, as in git.
+    """
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
@@ -243,9 +254,9 @@ def _refuse_binary(label: str, head: bytes, encoding: str) -> None:
     if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
         return
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ChargenError(f"{label} looks like UTF-16; say so with --encoding utf-16")
+        raise ChargenError(f"{label} looks like UTF-16", "read it with {encoding} utf-16")
     if kind := _looks_binary(head):
-        raise ChargenError(f"{label} is not a text but {kind}; chargen learns from plain text")
+        raise ChargenError(f"{label} is not a text but {kind}", "give plain text")
 
 
 def _decode(label: str, file: BinaryIO, encoding: str) -> Iterator[str]:
@@ -261,13 +272,15 @@ def _decode(label: str, file: BinaryIO, encoding: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         # The decoder may hold bytes of earlier chunks, so the offset is counted from the end.
         offset = read - len(error.object) + error.start
-        found = error.object[error.start : error.start + 1].hex()
+        byte = error.object[error.start : error.start + 1].hex()
         raise ChargenError(
-            f"{label} is not {encoding}: the byte 0x{found} at offset {offset:,} "
-            f"({error.reason}); name its encoding, for example --encoding "
-            f"{'cp1252' if canonical == 'utf-8' else 'utf-8'}"
+            f"{label} is not {encoding}: the byte 0x{byte} at offset {offset:,} ({error.reason})",
+            "name its encoding, for example {encoding} "
+            + ("cp1252" if canonical == "utf-8" else "utf-8"),
         ) from error
-    except UnicodeError as error:  # what UTF-16 says of a missing byte-order mark
-        raise ChargenError(f"{label} is not {encoding}: {error}; name its encoding") from error
+    except UnicodeError as error:  # raised by UTF-16 for a missing byte-order mark
+        raise ChargenError(
+            f"{label} is not {encoding}: {error}", "name its encoding with {encoding}"
+        ) from error
     except OSError as error:
         raise ChargenError(f"{label} cannot be read: {error.strerror or error}") from error

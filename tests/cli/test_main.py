@@ -288,7 +288,7 @@ def test_names_end_where_a_name_ends(run, tmp_path):
         (["train", "--seed", "-1"], 2, "seed"),
         (["train", "--seed", "abc"], 2, "seed"),
         (["train", "--val-fraction", "1"], 2, "val-fraction"),
-        (["train", "--split-on", "", *QUICK], 1, "empty --split-on"),
+        (["train", "--split-on", "", *QUICK], 1, "an empty separator"),
         (["train", "--encoding", "klingon"], 1, "no text encoding 'klingon'"),
         (["train", "--out", "file.txt", *QUICK], 1, "is a file"),
         (["train", "--device", "mps", *QUICK], 1, "--device cpu"),

@@ -50,11 +50,11 @@ def test_a_newline_pair_on_the_border_of_two_chunks_is_one(written):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"abc\xff\xfe", "0xff at offset 3 .*--encoding cp1252"),
+        (b"abc\xff\xfe", "0xff at offset 3 .*encoding cp1252"),
         ("café".encode("latin-1"), "0xe9 at offset 3"),
         ("é".encode()[:1], "0xc3 at offset 0"),
         (b"x" * (1 << 20) + b"\xc3", "offset 1,048,576"),
-        (b"\xff\xfea\x00b\x00", "looks like UTF-16; say so with --encoding utf-16"),
+        (b"\xff\xfea\x00b\x00", "looks like UTF-16; read it with encoding utf-16"),
         (b"\x89PNG\r\n\x1a\n", "a PNG image"),
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"PK\x03\x04", "zip"),

@@ -49,7 +49,7 @@ def test_the_number_of_parameters_is_foretold(cell, bidirectional, pooling):
 @pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
 def test_a_text_is_judged_the_same_alone_and_in_any_batch(cell, bidirectional, pooling):
     model = classifier(cell, bidirectional, pooling)
-    texts = Texts.of(TEXTS, [0] * 5)
+    texts = Texts.concatenate(TEXTS, [0] * 5)
     together, _ = model(*texts.batch(np.arange(5)))
     for place in range(5):
         alone, _ = model(*texts.batch(np.array([place])))
@@ -59,7 +59,7 @@ def test_a_text_is_judged_the_same_alone_and_in_any_batch(cell, bidirectional, p
 @pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
 def test_what_stands_behind_a_text_changes_nothing_and_gets_no_gradient(cell, bidirectional, pooling):
     model = classifier(cell, bidirectional, pooling)
-    ids, lengths = Texts.of(TEXTS, [0] * 5).batch(np.arange(5))
+    ids, lengths = Texts.concatenate(TEXTS, [0] * 5).batch(np.arange(5))
     padding = torch.arange(len(ids))[:, None] >= lengths
     assert padding.any()
     logits, _ = model(ids, lengths)
@@ -93,7 +93,7 @@ def test_both_directions_are_two_networks_that_meet():
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_poolings_by_hand(pooling):
     model = classifier(pooling=pooling)
-    ids, lengths = Texts.of(TEXTS, [0] * 5).batch(np.arange(5))
+    ids, lengths = Texts.concatenate(TEXTS, [0] * 5).batch(np.arange(5))
     _, outputs = model(ids, lengths)
     for place, length in enumerate(lengths.tolist()):
         text = outputs[:length, place]
@@ -116,7 +116,7 @@ def data(number=120, seed=0):
     rng = np.random.default_rng(seed)
     texts = [rng.integers(0, 11, rng.integers(1, 12)).astype(np.uint8) for _ in range(number)]
     labels = [int(text[0]) % 3 for text in texts]
-    return Texts.of(texts, labels)
+    return Texts.concatenate(texts, labels)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -141,7 +141,7 @@ def test_every_text_is_read_once_an_epoch_and_lengths_meet_their_like():
         assert sorted(np.concatenate(batches)) == list(range(100))
     assert task.steps_per_epoch == len(batches) == 13
     lengths = np.arange(1, 401)
-    long = Texts.of([np.zeros(n, np.uint8) for n in lengths], [0] * 400)
+    long = Texts.concatenate([np.zeros(n, np.uint8) for n in lengths], [0] * 400)
     task = ClassificationTask(long, data(9), ["a", "b"], config)
     padded = sum(long.lengths[b].max() * len(b) for b in task.epoch_batches(0))
     assert padded < 1.15 * lengths.sum()
@@ -158,7 +158,7 @@ def test_every_text_is_read_once_an_epoch_and_lengths_meet_their_like():
 def test_a_text_shown_in_part_is_a_part_of_itself_behind_its_first_id(
     augmentation, longest, low, high
 ):
-    texts = Texts.of([np.array([99, *range(20)], np.uint8)] * 200, [0] * 200)
+    texts = Texts.concatenate([np.array([99, *range(20)], np.uint8)] * 200, [0] * 200)
     ids, lengths = texts.batch(np.arange(200), augmentation, np.random.default_rng(0))
     whole = int((lengths == lengths.max()).sum())
     assert lengths.max() == longest
@@ -182,7 +182,7 @@ def test_the_same_seed_learns_the_same():
 
 
 def test_balance_lets_every_class_weigh_the_same():
-    texts = Texts.of([np.zeros(3, np.uint8)] * 10, [0] * 9 + [1])
+    texts = Texts.concatenate([np.zeros(3, np.uint8)] * 10, [0] * 9 + [1])
     config = TrainConfig(steps=1, batch=10)
     model = classifier(dropout=0.0)
     with torch.no_grad():

@@ -42,14 +42,14 @@ def probe(
     With --json: accuracy, macro_f1, largest_class, component (layer, kind, place,
     accuracy, means).
     """
-    from chargen.data.batches import encoded
+    from chargen.data.batches import encode_labelled
     from chargen.inspection.probe import probe as ask
 
     texts = read(data, options)
     writer = load_model(model)
     first, second = texts.split(val_fraction, seed) if val is None else (texts, read(val, options))
     classes = first.classes
-    parts = [encoded(part, writer.tokenizer, classes) for part in (first, second)]
+    parts = [encode_labelled(part, writer.tokenizer, classes) for part in (first, second)]
     score, alone = ask(writer.model, parts[0], parts[1], classes)
     largest = max(first.counts().values()) / len(first)
     if as_json:
