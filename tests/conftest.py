@@ -6,11 +6,12 @@ import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
-from chargen import TextGenerator
+from chargen import Labelled, TextGenerator
 from chargen.cli.main import main
 
 
@@ -94,3 +95,16 @@ def poet(verse) -> TextGenerator:
     for _ in writer.train(verse, steps=150):
         pass
     return writer
+
+
+@pytest.fixture(scope="session")
+def moods() -> Labelled:
+    """Two kinds of sentences that differ by one word."""
+    rng = np.random.default_rng(0)
+    nouns, ends = ["sea", "bird", "heart", "town"], ["today", "again", "now", "here"]
+    texts, labels = [], []
+    for number in range(240):
+        word, label = [("good", "glad"), ("bad", "sad")][number % 2]
+        texts.append(f"the {rng.choice(nouns)} was {word} {rng.choice(ends)} {rng.integers(100)}")
+        labels.append(label)
+    return Labelled(texts, labels, "moods")

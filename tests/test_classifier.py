@@ -7,23 +7,8 @@ import pytest
 import torch
 
 from chargen import ChargenError, Labelled, TextClassifier, TextGenerator
-from chargen.data.batches import encode_labelled
-from chargen.inspection.probe import final_states, probe
 
 QUICK = ["--steps", 3, "--hidden", 8]
-
-
-@pytest.fixture(scope="session")
-def moods():
-    """Two kinds of sentences that differ by one word."""
-    rng = np.random.default_rng(0)
-    nouns, ends = ["sea", "bird", "heart", "town"], ["today", "again", "now", "here"]
-    texts, labels = [], []
-    for number in range(240):
-        word, label = [("good", "glad"), ("bad", "sad")][number % 2]
-        texts.append(f"the {rng.choice(nouns)} was {word} {rng.choice(ends)} {rng.integers(100)}")
-        labels.append(label)
-    return Labelled(texts, labels, "moods")
 
 
 @pytest.fixture(scope="session")
@@ -137,25 +122,6 @@ def test_an_explanation_has_a_weight_for_every_character(moods, pooling):
     else:
         told = [weight for _, weight in weights]
         assert max(told[12:15]) == max(told)  # of "bad"
-
-
-def test_the_probe_finds_what_the_state_knows(moods):
-    """One component of a state that was put there by hand says it all."""
-    writer = TextGenerator.new("".join(moods.texts), hidden_size=8, num_layers=2)
-    training, validation = moods.split(0.2, seed=0)
-    parts = [encode_labelled(part, writer.tokenizer, moods.classes) for part in (training, validation)]
-    states = final_states(writer.model, parts[0])
-    assert states.shape == (len(training), 2 * 2 * 8)
-    ids = torch.from_numpy(parts[0].ids[: parts[0].ends[0]].astype(np.int64))[:, None]
-    _, state = writer.model.stack(ids, writer.model.initial_state(1))
-    by_hand = torch.cat([part[0, 0] for layer in state for part in layer])
-    assert np.allclose(states[0], by_hand.detach().numpy(), atol=1e-6)
-    score, alone = probe(writer.model, *parts, moods.classes)
-    assert score.accuracy >= 0.5
-    assert 1 <= alone.component.layer <= 2
-    assert alone.component.kind in ("hidden", "cell")
-    assert 0 <= alone.component.index < 8
-    assert len(alone.means) == 2
 
 
 # The command ------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import torch
 
 from chargen import ChargenError
 from chargen.data.batches import Augmentation, Texts
-from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
 from chargen.training.classification import ClassificationTask
 from chargen.training.config import TrainConfig
@@ -147,30 +146,6 @@ def test_every_text_is_read_once_an_epoch_and_lengths_meet_their_like():
     assert padded < 1.15 * lengths.sum()
 
 
-@pytest.mark.parametrize(
-    ("augmentation", "longest", "low", "high"),
-    [
-        (Augmentation(cropped=0.5), 21, 70, 130),
-        (Augmentation(cropped=0.0, longest=9), 9, 200, 200),
-        (Augmentation(cropped=1.0, longest=15), 15, 70, 130),
-    ],
-)
-def test_a_text_shown_in_part_is_a_part_of_itself_behind_its_first_id(
-    augmentation, longest, low, high
-):
-    texts = Texts.concatenate([np.array([99, *range(20)], np.uint8)] * 200, [0] * 200)
-    ids, lengths = texts.batch(np.arange(200), augmentation, np.random.default_rng(0))
-    whole = int((lengths == lengths.max()).sum())
-    assert lengths.max() == longest
-    assert low <= whole <= high
-    assert lengths.min() >= 7
-    for place, length in enumerate(lengths.tolist()):
-        first, *rest = ids[:length, place].tolist()
-        assert first == 99
-        assert rest == list(range(rest[0], rest[0] + len(rest)))
-    assert len({int(ids[1, place]) for place in range(200)}) > 5
-
-
 def test_the_same_seed_learns_the_same():
     config = TrainConfig(steps=6, batch=8, seed=3)
 
@@ -203,33 +178,3 @@ def test_balance_lets_every_class_weigh_the_same():
 def test_one_class_is_nothing_to_tell_apart():
     with pytest.raises(ChargenError, match="all texts have the label 'a'"):
         ClassificationTask(data(), data(), ["a"], TrainConfig(steps=1))
-
-
-def test_the_measures_by_hand():
-    probabilities = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.1, 0.7, 0.2]])
-    score = ClassScore(probabilities, np.array([0, 1, 1, 2]), ["a", "b", "c"])
-    assert score.accuracy == 0.5
-    assert score.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
-    assert score.per_class[:, 0].tolist() == [0.5, 0.5, 0]
-    assert score.per_class[:, 1].tolist() == [1, 0.5, 0]
-    assert score.macro_f1 == pytest.approx((2 / 3 + 0.5 + 0) / 3)
-    assert score.nats == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.2]).mean())
-    gaps = [0.1, 0.6, 0.2, 0.7]  # each text has a bin of its own: 0.9, 0.6, 0.8, 0.7
-    assert score.calibration_error == pytest.approx(sum(gaps) / 4)
-
-
-def test_a_label_without_a_class_counts_as_wrong_and_nothing_divides_by_zero():
-    score = ClassScore(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([-1, 0]), ["a", "b"])
-    assert score.accuracy == 0.5
-    assert score.confusion.sum() == 1
-    assert score.nats == 0
-    nothing = ClassScore(np.array([[1.0, 0.0]]), np.array([-1]), ["a", "b"])
-    assert nothing.macro_f1 == 0
-    assert math.isnan(nothing.nats)
-
-
-def test_evaluation_does_not_depend_on_the_order():
-    model, texts = classifier(), data(150)
-    whole = evaluate(model, texts, ["a", "b", "c"]).probabilities
-    places = np.random.default_rng(0).permutation(150)
-    assert np.allclose(evaluate(model, texts, ["a", "b", "c"], places).probabilities, whole[places])
