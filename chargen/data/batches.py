@@ -26,7 +26,7 @@ class Augmentation:
     reading: float = 1.0  # weight of the auxiliary loss, that of predicting the next token
     noise: float = 0.1  # share of the tokens that are hidden, so that no single one decides
     cropped: float = 0.5  # share of the texts that are cropped, so that a part suffices later, too
-    longest: int | None = None  # tokens of a crop, drawn anew for each batch; None for no limit
+    longest: int | None = None  # tokens that are read of a longer text, another crop in each epoch
 
 
 FINE_TUNING = Augmentation(reading=0.2, noise=0.05, cropped=0.0)  # for a pretrained stack

@@ -47,7 +47,7 @@ class Score:
         """Nats per token at the best logit scale: the number that training selects weights by.
 
         Overfitting makes a model overconfident, which calibration corrects at the end of a training;
-        so checkpoints are compared at their best scale. Without a search for it, that of 1.
+        so checkpoints are compared at their best scale. The scale is 1 where none was searched for.
         """
         nats = self.nats if self.calibrated_nats is None else self.calibrated_nats
         return nats / max(1, self.tokens)

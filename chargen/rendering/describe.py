@@ -96,7 +96,8 @@ def _quoted(text: str) -> str:
 def state_glyphs(pieces: Sequence[str], values: Array, kind: str) -> list[Glyph]:
     """Returns the `pieces` (T) of a text coloured by the values (T,) of one component or gate.
 
-    A gate's colours run from shut to open; those of all others are scaled to their largest value.
+    The colours of a gate run from shut to open, those of a state from negative to positive. All are
+    scaled so that the strongest one is full.
     """
     if kind == "cell":
         strengths = np.tanh(values)  # the part of a cell that its layer passes on
