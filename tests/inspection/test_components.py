@@ -62,7 +62,7 @@ def test_a_clamped_component_is_what_it_is_held_at(verse, cell, streams):
     assert mark.clamped().generate(length=50, seed=1) == mark.generate(length=50, seed=1)
     held = mark.clamped(Clamp(1, 3, 0.9), Clamp(2, 5, -0.5))
     decoder = Decoder(writer.model).clamped([Clamp(1, 3, 0.9), Clamp(2, 5, -0.5)])
-    state = decoder.start()
+    state = decoder.initial_state()
     decoder.read(writer.tokenizer.encode("a bird ").tolist(), state)
     state = state.fork(streams)
     ids = 1 if streams == 1 else np.arange(streams)
