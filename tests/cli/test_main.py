@@ -340,13 +340,8 @@ def test_a_text_too_short_is_an_error_and_leaves_nothing(run, tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
-def chargen(*arguments, **options):
-    command = [sys.executable, "-m", "chargen", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=-1, stderr=-1, text=True, **options)
-
-
-def test_a_reader_who_leaves_stops_the_writing_promptly_and_quietly(model):
-    with chargen("sample", "-m", model, "-n", 10**7, "--seed", 1) as process:
+def test_a_reader_who_leaves_stops_the_writing_promptly_and_quietly(start, model):
+    with start("sample", "-m", model, "-n", 10**7, "--seed", 1) as process:
         assert process.stdout.read(20)
         process.stdout.close()
         began = time.perf_counter()
@@ -365,10 +360,10 @@ def test_a_full_disk_under_stdout_is_one_line(model):
     assert "Traceback" not in result.stderr
 
 
-def test_ctrl_c_keeps_the_model_and_exits_with_130(verse, tmp_path):
+def test_ctrl_c_keeps_the_model_and_exits_with_130(start, verse, tmp_path):
     (tmp_path / "verse.txt").write_text(verse)
     metrics = tmp_path / "checkpoints" / "verse" / "metrics.jsonl"
-    with chargen("train", "verse.txt", "--hidden", 16, "--steps", 12_000, cwd=tmp_path) as process:
+    with start("train", "verse.txt", "--hidden", 16, "--steps", 12_000) as process:
         deadline = time.time() + 60
         while not metrics.exists() and time.time() < deadline:
             time.sleep(0.1)
@@ -377,6 +372,6 @@ def test_ctrl_c_keeps_the_model_and_exits_with_130(verse, tmp_path):
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "stopped at step" in err
-    with chargen("sample", "-n", 5, "--seed", 1, cwd=tmp_path) as process:
+    with start("sample", "-n", 5, "--seed", 1) as process:
         process.communicate(timeout=30)
     assert process.returncode == 0
