@@ -102,7 +102,7 @@ def test_eval_shows_both_units_and_the_protocol(run, corpus, model):
     assert "bits per character" in out
     assert "nats per token" in out
     assert "the state carried" in out
-    assert "an empty state every 8 ids" in run("eval", corpus, "-m", model, "--window", 8)[1]
+    assert "an empty state every 8 tokens" in run("eval", corpus, "-m", model, "--window", 8)[1]
 
 
 def test_a_taken_name_gets_a_number_and_a_model_named_by_hand_is_safe(run, corpus):
