@@ -27,11 +27,11 @@ class Login(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command
-@click.option("--host", default="127.0.0.1", help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="The port to listen on.  [default: the first free one from 7860 on]",
+    help="Port to listen on.  [default: the first free one from 7860 on]",
 )
 @click.option(
     "--auth",
@@ -43,13 +43,13 @@ class Login(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--root-path",
     default="",
-    help="The address under which a proxy serves the page, such as https://example.org/chargen.",
+    help="Address under which a proxy serves the page, such as https://example.org/chargen.",
 )
 @click.option(
     "--checkpoints",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("checkpoints"),
-    help="The folder with the models.",
+    help="Folder with the models.",
 )
 @click.option("--browser/--no-browser", default=False, help="Open a browser.")
 def app(

@@ -13,7 +13,7 @@ NAMES = ("tiny-shakespeare", "ag-news")
 
 @click.command
 @click.argument("name", type=click.Choice(NAMES))
-@click.option("--to", default="data", metavar="DIR", help="The folder to write to.")
+@click.option("--to", default="data", metavar="DIR", help="Folder to write to.")
 def fetch(name: str, to: str) -> None:
     """Downloads a public text, checks its sha256, and prints the path of each file.
 

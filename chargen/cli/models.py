@@ -53,7 +53,7 @@ def load_classifier(folder: str | None) -> tuple[str, TextClassifier]:
         newest_folder = newest(Path("checkpoints"), CLASSIFIER)
         if newest_folder is None:
             raise ChargenError(
-                "there is no classifier under ./checkpoints; make one with: chargen classify train"
+                "there is no classifier under ./checkpoints", "make one with: chargen classify train"
             )
         say(f"model: {newest_folder}")
         folder = str(newest_folder)

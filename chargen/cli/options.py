@@ -13,7 +13,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Number(click.FloatRange):
-    """A finite number within a range: Click's own ranges let NaN and infinity through."""
+    """A finite number within a range; Click's own ranges accept NaN and infinity."""
 
     name = "number"
 
@@ -38,19 +38,19 @@ class Source(click.ParamType):  # type: ignore[type-arg]
 
 
 def model_option(
-    what: str = "The checkpoint folder",
+    what: str = "Checkpoint folder",
     default: str = "the newest under ./checkpoints, else the starter model in the package",
 ) -> Decorator:
-    """-m/--model, for every command that reads a model."""
+    """Returns -m/--model, whose help says `what` it is and describes its `default`."""
     return click.option("-m", "--model", metavar="DIR", help=f"{what}.  [default: {default}]")
 
 
-def seed_option(text: str, default: int | None = 0) -> Decorator:
-    """--seed, for every command that draws random numbers."""
-    return click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=default, help=text)
+def seed_option(what: str, default: int | None = 0) -> Decorator:
+    """Returns --seed, whose help says `what` it decides."""
+    return click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=default, help=what)
 
 
-encoding_option = click.option("--encoding", default="utf-8", help="The encoding of the text.")
+encoding_option = click.option("--encoding", default="utf-8", help="Encoding of the text.")
 
 unknown_option = click.option(
     "--unknown",
@@ -64,12 +64,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def was_given(context: click.Context, name: str) -> bool:
-    """Returns whether an option was set, on the command line or by a variable."""
+    """Returns whether a person set the option `name`, on the command line or by a variable."""
     source = context.get_parameter_source(name)
     return source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
 
 
-# Options whose name is not that of the library's parameter, and commands.
+# Terms whose name is not just that of an option with dashes.
 _OPTIONS = {
     "embedding_size": "--embedding",
     "hidden_size": "--hidden",

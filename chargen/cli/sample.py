@@ -51,7 +51,7 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
 
 @click.command
 @model_option()
-@click.option("-p", "--prompt", default="", metavar="TEXT", help="The beginning of the text.")
+@click.option("-p", "--prompt", default="", metavar="TEXT", help="Beginning of the text.")
 @click.option(
     "--prompt-file",
     type=click.File("rb"),
@@ -63,7 +63,7 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     "--length",
     type=click.IntRange(0),
     default=500,
-    help="The maximum number of characters to generate.",
+    help="Maximum number of characters to generate.",
 )
 @click.option(
     "--temperature",
@@ -83,7 +83,7 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     help="Draw among those that are at least this likely, relative to the likeliest.",
 )
 @seed_option("The same seed gives the same text.  [default: drawn, and shown]", default=None)
-@click.option("--num", type=click.IntRange(1, 10_000), default=1, help="The number of texts.")
+@click.option("--num", type=click.IntRange(1, 10_000), default=1, help="Number of texts.")
 @click.option(
     "--max-copy",
     type=click.IntRange(1),
@@ -95,7 +95,7 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     "--corpus",
     multiple=True,
     type=Source(),
-    help="The corpus that these two compare with; repeatable.  [default: that of the training]",
+    help="Corpus that these two compare with; repeatable.  [default: that of the training]",
 )
 @click.option(
     "--clamp",
@@ -116,7 +116,7 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     "--device",
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
-    help="The device to generate on; a GPU pays off for many texts.",
+    help="Device to generate on; a GPU pays off for many texts.",
 )
 @json_option
 def sample(

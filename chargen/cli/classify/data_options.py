@@ -17,7 +17,7 @@ MAX_CLASSES = 12  # listed in a summary
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options for reading a table, for every command that reads labelled texts."""
+    """Adds the options for reading a table of labelled texts."""
     for option in (
         encoding_option,
         click.option(
@@ -31,13 +31,13 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--label",
             metavar="COLUMN",
-            help="The column of the labels, by name or number.  [default: guessed, and shown]",
+            help="Column of the labels, by name or number.  [default: guessed, and shown]",
         ),
         click.option(
             "--text",
             multiple=True,
             metavar="COLUMN",
-            help="A column of the text, by name or number; repeatable, to join several.  "
+            help="Column of the text, by name or number; repeatable, to join several.  "
             "[default: all others]",
         ),
     ):

@@ -16,7 +16,7 @@ from chargen.cli.terminal import say
 
 @click.command(name="eval")
 @click.argument("data", type=Source())
-@model_option("The folder of the classifier", "the newest under ./checkpoints")
+@model_option("Folder of the classifier", "the newest under ./checkpoints")
 @table_options
 @json_option
 def evaluate(data: str, model: str | None, as_json: bool, **options: Any) -> None:

@@ -23,14 +23,14 @@ BATCH = 64  # texts predicted together
 
 @click.command
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@model_option("The folder of the classifier", "the newest under ./checkpoints")
+@model_option("Folder of the classifier", "the newest under ./checkpoints")
 @click.option(
     "--file",
     type=click.File("rb"),
     metavar="FILE",
-    help="A file with one text per line; - is standard input, the default in a pipe.",
+    help="File with one text per line; - is standard input, the default in a pipe.",
 )
-@click.option("--top", type=click.IntRange(1), default=3, help="The number of classes to show.")
+@click.option("--top", type=click.IntRange(1), default=3, help="Number of classes to show.")
 @click.option(
     "--explain",
     is_flag=True,

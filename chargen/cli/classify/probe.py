@@ -20,9 +20,9 @@ from chargen.cli.options import Number, Source, json_option, model_option, seed_
     "--val-fraction",
     type=Number(min=0, max=0.9, min_open=True),
     default=0.1,
-    help="The share of each class to validate on, without --val.",
+    help="Share of each class to validate on, without --val.",
 )
-@seed_option("The seed that chooses the texts to validate on.")
+@seed_option("Seed for the choice of the texts to validate on.")
 @table_options
 @json_option
 def probe(

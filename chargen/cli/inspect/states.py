@@ -31,7 +31,7 @@ KINDS = ("cell", "hidden", "input", "forget", "candidate", "output", "reset", "u
 @text_options
 @unknown_option
 @model_option()
-@click.option("--layer", type=click.IntRange(1), help="The layer, from 1.  [default: 1]")
+@click.option("--layer", type=click.IntRange(1), help="Layer, from 1.  [default: 1]")
 @click.option("--component", type=click.IntRange(0), help="Colour the text by this component, from 0.")
 @click.option(
     "--kind",

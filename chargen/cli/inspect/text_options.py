@@ -11,7 +11,7 @@ from chargen.cli.options import Source, encoding_option
 
 
 def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """FILE, --text and --encoding, for every command that inspects a text."""
+    """Adds FILE, --text and --encoding."""
     for option in (
         encoding_option,
         click.option("--text", metavar="TEXT", help="The text itself, instead of a FILE."),
