@@ -59,7 +59,7 @@ class _Program(LazyGroup):
 @click.group(
     cls=_Program,
     lazy_commands={
-        "train": ("Learn from a text.", "chargen.cli.train:train"),
+        "train": ("Train on a text.", "chargen.cli.train:train"),
         "sample": ("Write text, streamed as it is drawn.", "chargen.cli.sample:sample"),
         "eval": ("Bits per character of a text under a model.", "chargen.cli.evaluate:evaluate"),
         "info": ("What a model is, and how it was trained.", "chargen.cli.info:info"),

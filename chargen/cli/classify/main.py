@@ -10,8 +10,8 @@ from chargen.cli.lazy_group import LazyGroup
 @click.group(
     cls=LazyGroup,
     lazy_commands={
-        "train": ("Learn from labelled texts.", "chargen.cli.classify.train:train"),
-        "predict": ("Say the class of texts.", "chargen.cli.classify.predict:predict"),
+        "train": ("Train on labelled texts.", "chargen.cli.classify.train:train"),
+        "predict": ("Predict the classes of texts.", "chargen.cli.classify.predict:predict"),
         "eval": ("Measure on labelled texts.", "chargen.cli.classify.evaluate:evaluate"),
         "compare": ("Compare cells, depths and directions.", "chargen.cli.classify.compare:compare"),
         "probe": ("What the state of a generator knows.", "chargen.cli.classify.probe:probe"),
