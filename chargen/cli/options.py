@@ -59,10 +59,17 @@ def model_option(
     return click.option("-m", "--model", metavar="DIR", help=f"{what}.  [default: {default}]")
 
 
-def seed_option(what: str, default: int | None = 0) -> Decorator:
+def seed_option(what: str = "Seed of all randomness.", default: int | None = 0) -> Decorator:
     """Returns --seed, whose help says `what` it decides."""
     return click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=default, help=what)
 
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="Device to train on.",
+)
 
 encoding_option = click.option("--encoding", default="utf-8", help="Encoding of the text.")
 
@@ -72,6 +79,20 @@ unknown_option = click.option(
     default="error",
     help="What to do with a character that the model has never seen, where it has not seen a "
     'substitute for it either (é: e, “: ").',
+)
+
+tokenizer_option = click.option(
+    "--tokenizer",
+    type=click.Choice(["char", "byte", "bpe", "unigram"]),
+    default="char",
+    help="What a token is: a character, a byte of UTF-8, or a piece found by SentencePiece.",
+)
+
+vocab_size_option = click.option(
+    "--vocab-size",
+    type=click.IntRange(300, 60_000),
+    default=1024,
+    help="Number of pieces of bpe and unigram.",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
