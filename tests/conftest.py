@@ -3,8 +3,10 @@
 import hashlib
 import json
 import random
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -40,6 +42,24 @@ def run(tmp_path, monkeypatch):
     return run
 
 
+@contextmanager
+def _signals_reach_children():
+    """Lets a process that is started meanwhile heed the signals that this one ignores.
+
+    A shell starts its background jobs with SIGINT ignored, nohup with SIGHUP, and an ignored signal
+    stays ignored in a child. One that is handled goes back to its default there, on exec.
+    """
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    ignored = [n for n in numbers if n is not None and signal.getsignal(n) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """Starts the real command in an empty folder; to be used in a `with` statement."""
@@ -48,7 +68,8 @@ def start(tmp_path, monkeypatch):
     def start(*arguments, **options):
         command = [sys.executable, "-m", "chargen", *map(str, arguments)]
         options = {"stdout": -1, "stderr": -1, "text": True, "cwd": tmp_path, **options}
-        return subprocess.Popen(command, **options)
+        with _signals_reach_children():
+            return subprocess.Popen(command, **options)
 
     return start
 

@@ -1,4 +1,4 @@
-"""`chargen app`: the web page."""
+"""`chargen app`: serves the web page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chargen.cli.terminal import say
 
 
 class Login(click.ParamType):  # type: ignore[type-arg]
-    """USER:PASSWORD."""
+    """A user and a password, USER:PASSWORD, as a pair."""
 
     name = "user:password"
 
@@ -26,28 +26,30 @@ class Login(click.ParamType):  # type: ignore[type-arg]
         return user, password
 
 
-@click.command(short_help="Play with it in the browser.")
-@click.option("--host", default="127.0.0.1", help="The address to listen at.")
+@click.command
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860 on]"
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.  [default: the first free one from 7860 on]",
 )
 @click.option(
     "--auth",
     type=Login(),
     metavar="USER:PASSWORD",
-    help="Asked of every visitor; wanted where others can reach the page.",
+    help="Ask every visitor for it; needed where others can reach the page.",
 )
-@click.option("--open-to-all", is_flag=True, help="Let everybody in who can reach a public --host.")
+@click.option("--open-to-all", is_flag=True, help="Let in everybody who can reach a public --host.")
 @click.option(
     "--root-path",
     default="",
-    help="The address under which a proxy shows the page, such as https://example.org/chargen.",
+    help="Address under which a proxy serves the page, such as https://example.org/chargen.",
 )
 @click.option(
     "--checkpoints",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("checkpoints"),
-    help="The folder of the models.",
+    help="Folder with the models.",
 )
 @click.option("--browser/--no-browser", default=False, help="Open a browser.")
 def app(
@@ -59,7 +61,7 @@ def app(
     checkpoints: Path,
     browser: bool,
 ) -> None:
-    """Serves a page to write, train and classify on, to this computer alone unless told otherwise.
+    """Serves a page to write, train, classify and look inside on; by default to this computer alone.
 
     \b
       chargen app
@@ -71,7 +73,7 @@ def app(
 
     url = serve(build(checkpoints), host, port, auth, root_path, open_to_all, browser)
     say(f"the page is at {url} (Ctrl-C ends it)")
-    with asked_to_stop() as asked:
-        while not asked:
+    with asked_to_stop() as signals:
+        while not signals:
             time.sleep(0.2)
-    raise SystemExit(128 + asked[0])
+    raise SystemExit(128 + signals[0])

@@ -7,24 +7,24 @@ import json
 import click
 
 from chargen.cli.models import load_model
-from chargen.cli.options import Source, model_option
+from chargen.cli.options import Source, encoding_option, json_option, model_option
 
 
-@click.command(name="eval", short_help="Bits per character of a text under a model.")
+@click.command(name="eval")
 @click.argument("file", type=Source())
-@model_option
+@model_option()
 @click.option(
     "--window",
     type=click.IntRange(1),
-    help="Begin with an empty state at every so many ids, as models with a bounded context must.  "
+    help="Reset the state after this many tokens, as models with a bounded context must.  "
     "[default: the state is carried through the whole text]",
 )
-@click.option("--encoding", default="utf-8", help="Of the file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@encoding_option
+@json_option
 def evaluate(file: str, model: str | None, window: int | None, encoding: str, as_json: bool) -> None:
-    """Says how well a model predicts a text: FILE, or - for standard input.
+    """Measures how well a model predicts a text: FILE, or - for standard input.
 
-    Bits per character can be compared between tokenizers, and with what xz makes of the same text.
+    Bits per character can be compared between tokenizers, and with what xz needs for the same text.
 
     \b
       chargen eval held-out.txt
@@ -51,7 +51,7 @@ def evaluate(file: str, model: str | None, window: int | None, encoding: str, as
         }
         click.echo(json.dumps(record))
         return
-    context = "the state carried" if window is None else f"an empty state every {window} ids"
+    context = "the state carried" if window is None else f"an empty state every {window} tokens"
     click.echo(f"{score.bits_per_character:.3f} bits per character   (xz: {xz:.3f})")
     click.echo(f"{score.bits_per_byte:.3f} bits per byte")
     click.echo(f"{score.nats_per_token:.4f} nats per token, perplexity {score.perplexity:.2f}")

@@ -11,15 +11,15 @@ from chargen.cli.terminal import say
 NAMES = ("tiny-shakespeare", "ag-news")
 
 
-@click.command(short_help="Download public texts into data/.")
+@click.command
 @click.argument("name", type=click.Choice(NAMES))
-@click.option("--to", default="data", metavar="DIR", help="Where they are written.")
+@click.option("--to", default="data", metavar="DIR", help="Folder to write to.")
 def fetch(name: str, to: str) -> None:
     """Downloads a public text, checks its sha256, and prints the path of each file.
 
-    tiny-shakespeare is a megabyte of plays, to learn to write from; ag-news are 127,600 news items in
-    four classes (1 world, 2 sports, 3 business, 4 science), to learn to tell apart. A download that
-    broke off goes on where it was.
+    tiny-shakespeare is a megabyte of plays, to train a generator on; ag-news is 127,600 news items in
+    four classes (1 world, 2 sports, 3 business, 4 science), to train a classifier on. An interrupted
+    download is resumed.
 
     \b
       chargen fetch tiny-shakespeare
@@ -29,12 +29,12 @@ def fetch(name: str, to: str) -> None:
     """
     from tqdm import tqdm
 
-    from chargen.data import download as fetching
+    from chargen.data import download
 
-    for source in fetching.SOURCES[name]:
+    for source in download.SOURCES[name]:
         with tqdm(unit="B", unit_scale=True, disable=None, leave=False, desc=source.name) as bar:
-            for there, total in fetching.fetch(source, Path(to)):
+            for received, total in download.fetch(source, Path(to)):
                 bar.total = total
-                bar.update(there - bar.n)
+                bar.update(received - bar.n)
         say(f"sha256 {source.sha256[:12]}… is right")
         click.echo(Path(to, source.name))

@@ -1,4 +1,4 @@
-"""`chargen info`: what a model is."""
+"""`chargen info`: describes a model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from chargen.cli.models import load_model
 from chargen.cli.options import model_option
 
 
-@click.command(short_help="What a model is, and how it was trained.")
-@model_option
-@click.option("--json", "as_json", is_flag=True, help="Print config.json instead, as one line.")
+@click.command
+@model_option()
+@click.option("--json", "as_json", is_flag=True, help="Print config.json instead, on one line.")
 def info(model: str | None, as_json: bool) -> None:
-    """Shows a model: its sizes, its corpus, its scores, its settings.
+    """Shows the sizes, the corpus, the scores and the settings of a model.
 
     \b
       chargen info

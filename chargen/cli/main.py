@@ -1,7 +1,7 @@
 """The command line: parse, call the library, print.
 
-What a command is for goes to stdout, everything else to stderr. The library is imported inside the
-commands, so that `chargen --help` does not wait for torch.
+What a command is for goes to stdout, everything else to stderr. A command imports the library when it
+runs, so that `chargen --help` does not wait for torch.
 """
 
 from __future__ import annotations
@@ -9,45 +9,24 @@ from __future__ import annotations
 import io
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from chargen.cli.lazy_group import LazyGroup
 from chargen.cli.options import option_name
-from chargen.cli.terminal import _open_closed_streams, say
+from chargen.cli.terminal import open_closed_streams, say
 from chargen.errors import ChargenError
 
-if TYPE_CHECKING:
-    pass
 
+class _Program(LazyGroup):
+    """Turns every exception that a person can cause into one line and an exit status."""
 
-class Lazy(click.Group):
-    """Imports a command when it is asked for."""
-
-    def __init__(self, *args: Any, found_in: dict[str, tuple[str, str]], **extra: Any) -> None:
-        super().__init__(*args, **extra)
-        self._found_in = found_in  # name: (module, function)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._found_in)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self._found_in:
-            return None
-        module, function = self._found_in[name]
-        command: click.Command = getattr(import_module(module), function)
-        return command
-
-
-class _Commands(Lazy):
-    """Shows a ChargenError as one line."""
-
-    def main(self, *args: Any, **extra: Any) -> Any:
-        _open_closed_streams()
+    def main(self, *args: Any, **options: Any) -> Any:
+        open_closed_streams()
         try:
-            return super().main(*args, **extra)
-        except OSError as error:  # not even the help could be written
+            return super().main(*args, **options)
+        except OSError as error:  # the error message itself, or the help, could not be written
             say(f"Error: {error.strerror or error}")
             sys.exit(1)
 
@@ -64,29 +43,33 @@ class _Commands(Lazy):
                     error.param_hint = f"the variable {prefix}_{error.param.name.upper()}"
             raise
         except MemoryError as error:
-            raise click.ClickException("memory does not suffice; take a smaller model") from error
+            raise click.ClickException("there is not enough memory; take a smaller model") from error
         except KeyboardInterrupt:
-            say("")  # behind the ^C
+            say("")  # ends the line on which the terminal shows ^C
             ctx.exit(130)
         except BrokenPipeError:
-            # Whoever read has left, as `| head` does. Nothing more can be said to them.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+            # The reader has left, as `| head` does. Python flushes stdout once more at exit; without
+            # a place for that, it would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except OSError as error:
             raise click.ClickException(f"{error.strerror or error}") from error
 
 
 @click.group(
-    cls=_Commands,
-    found_in={
-        "train": ("chargen.cli.train", "train"),
-        "sample": ("chargen.cli.sample", "sample"),
-        "eval": ("chargen.cli.evaluate", "evaluate"),
-        "info": ("chargen.cli.info", "info"),
-        "classify": ("chargen.cli.classify.main", "classify"),
-        "inspect": ("chargen.cli.inspect.main", "inspect"),
-        "fetch": ("chargen.cli.fetch", "fetch"),
-        "app": ("chargen.cli.app", "app"),
+    cls=_Program,
+    lazy_commands={
+        "train": ("Train on a text.", "chargen.cli.train:train"),
+        "sample": ("Write text, streamed as it is drawn.", "chargen.cli.sample:sample"),
+        "eval": ("Bits per character of a text under a model.", "chargen.cli.evaluate:evaluate"),
+        "info": ("What a model is, and how it was trained.", "chargen.cli.info:info"),
+        "classify": (
+            "Learn which class a text belongs to.",
+            "chargen.cli.classify.main:classify",
+        ),
+        "inspect": ("Look inside a model.", "chargen.cli.inspect.main:inspect"),
+        "fetch": ("Download public texts into data/.", "chargen.cli.fetch:fetch"),
+        "app": ("Play with it in the browser.", "chargen.cli.app:app"),
     },
     context_settings={
         "help_option_names": ["-h", "--help"],
@@ -108,10 +91,10 @@ def main() -> None:
       chargen inspect surprise other.txt     look inside: surprise, copies, states, gradients
       chargen app                            all of it on a web page
 
-    Every option can also be given as a variable, for example CHARGEN_TRAIN_MINUTES=1. Results go to
-    stdout, everything else to stderr. Exit status: 0 done, 1 a fault that the message explains,
-    2 wrong usage, 130 stopped with Ctrl-C and 143 by SIGTERM, with all kept.
+    Every option can also be set by an environment variable, for example CHARGEN_TRAIN_MINUTES=1.
+    Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error that the message
+    explains, 2 wrong usage, 130 stopped by Ctrl-C and 143 by SIGTERM, with everything saved.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character shows its code
+        if isinstance(stream, io.TextIOWrapper):  # where the encoding lacks a character, show its code
             stream.reconfigure(errors="backslashreplace")

@@ -1,49 +1,60 @@
-"""The model that a command works with."""
+"""Finds the model that a command works with, says which one it is, and loads it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chargen.cli.terminal import say
+from chargen.cli.terminal import say, say_notes
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier
-if TYPE_CHECKING:
     from chargen.generator import TextGenerator
-
-
-def load_model(folder: str | None) -> TextGenerator:
-    """The generator in a checkpoint folder, or the one that a person would mean by saying nothing."""
-    from chargen.generator import TextGenerator
-
-    return TextGenerator.load(model_folder(folder))
 
 
 def model_folder(folder: str | None) -> str:
-    """The folder asked for, or the newest model's, or the starter's, and says which."""
+    """Returns `folder`, or without one the newest generator under ./checkpoints, else the starter."""
     if folder is not None:
         return folder
     from chargen.generator import STARTER
     from chargen.storage.checkpoint import newest
 
-    found = newest(Path("checkpoints"))
-    say(f"model: {found or 'the starter model of the package (train your own: chargen train)'}")
-    return str(found or STARTER)
+    newest_folder = newest(Path("checkpoints"))
+    starter = "the starter model of the package (train your own: chargen train)"
+    say(f"model: {newest_folder or starter}")
+    return str(newest_folder or STARTER)
 
 
-def load_classifier(model: str | None) -> tuple[str, TextClassifier]:
-    """The classifier in a checkpoint folder, or the newest one, and where it is."""
+def load_model(folder: str | None) -> TextGenerator:
+    """Loads the generator in `folder`, or without one that of `model_folder`."""
+    from chargen.generator import TextGenerator
+
+    return TextGenerator.load(model_folder(folder))
+
+
+def load_and_adapt(folder: str | None, text: str, unknown: str) -> tuple[TextGenerator, str]:
+    """Loads a generator and adapts `text` to the characters that it knows.
+
+    Says what was changed. `unknown` is the value of --unknown, "error" or "skip".
+    """
+    writer = load_model(folder)
+    text, notes = writer.tokenizer.adapt(text, skip=unknown == "skip")
+    say_notes(notes)
+    return writer, text
+
+
+def load_classifier(folder: str | None) -> tuple[str, TextClassifier]:
+    """Loads the classifier in `folder`, or without one the newest; returns its folder, too."""
     from chargen.classifier import TextClassifier
     from chargen.storage.checkpoint import CLASSIFIER, newest
 
-    if model is None:
-        found = newest(Path("checkpoints"), CLASSIFIER)
-        if found is None:
+    if folder is None:
+        newest_folder = newest(Path("checkpoints"), CLASSIFIER)
+        if newest_folder is None:
             raise ChargenError(
-                "there is no classifier under ./checkpoints; make one with: chargen classify train"
+                "there is no classifier under ./checkpoints", "make one with: chargen classify train"
             )
-        say(f"model: {found}")
-        model = str(found)
-    return model, TextClassifier.load(model)
+        say(f"model: {newest_folder}")
+        folder = str(newest_folder)
+    return folder, TextClassifier.load(folder)

@@ -1,22 +1,19 @@
-"""Options that several commands share."""
+"""Options that several commands share, the types of their values, and their names in errors."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from chargen.data.text import BUILTIN
-
-if TYPE_CHECKING:
-    pass
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Number(click.FloatRange):
-    """A finite number within a range: Click's own ranges let NaN and infinity through."""
+    """A finite number within a range; Click's own ranges accept NaN and infinity."""
 
     name = "number"
 
@@ -42,34 +39,72 @@ class Several(click.ParamType):  # type: ignore[type-arg]
 
 
 class Source(click.ParamType):  # type: ignore[type-arg]
-    """Where a text comes from: a file, a folder, - for standard input, or the built-in corpus."""
+    """The source of a text: a file, a folder, - for standard input, or the built-in corpus."""
 
     name = "source"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        from chargen.data.text import BUILTIN
+
         if value not in ("-", BUILTIN) and not os.path.exists(value):
             self.fail(f"there is no file or folder {value!r}; the built-in corpus is {BUILTIN!r}")
         return value
 
 
-def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """-m/--model, the same for every command that reads a model."""
-    return click.option(
-        "-m",
-        "--model",
-        metavar="DIR",
-        help="The checkpoint folder.  [default: the newest under ./checkpoints, "
-        "else the starter model in the package]",
-    )(command)
+def model_option(
+    what: str = "Checkpoint folder",
+    default: str = "the newest under ./checkpoints, else the starter model in the package",
+) -> Decorator:
+    """Returns -m/--model, whose help says `what` it is and describes its `default`."""
+    return click.option("-m", "--model", metavar="DIR", help=f"{what}.  [default: {default}]")
+
+
+def seed_option(what: str = "Seed of all randomness.", default: int | None = 0) -> Decorator:
+    """Returns --seed, whose help says `what` it decides."""
+    return click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=default, help=what)
+
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="Device to train on.",
+)
+
+encoding_option = click.option("--encoding", default="utf-8", help="Encoding of the text.")
+
+unknown_option = click.option(
+    "--unknown",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    help="What to do with a character that the model has never seen, where it has not seen a "
+    'substitute for it either (é: e, “: ").',
+)
+
+tokenizer_option = click.option(
+    "--tokenizer",
+    type=click.Choice(["char", "byte", "bpe", "unigram"]),
+    default="char",
+    help="What a token is: a character, a byte of UTF-8, or a piece found by SentencePiece.",
+)
+
+vocab_size_option = click.option(
+    "--vocab-size",
+    type=click.IntRange(300, 60_000),
+    default=1024,
+    help="Number of pieces of bpe and unigram.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 
 
 def was_given(context: click.Context, name: str) -> bool:
-    """Whether a person said it, as an option or as a variable, rather than left it to its default."""
+    """Returns whether a person set the option `name`, on the command line or by a variable."""
     source = context.get_parameter_source(name)
     return source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
 
 
-# What an option is called where its name is not that of the library's parameter.
+# Terms whose name is not just that of an option with dashes.
 _OPTIONS = {
     "embedding_size": "--embedding",
     "hidden_size": "--hidden",
@@ -81,5 +116,5 @@ _OPTIONS = {
 
 
 def option_name(term: str) -> str:
-    """Returns what a term of the library's errors is called on the command line."""
+    """Returns the command line's name for a term in the hint of a ChargenError."""
     return _OPTIONS.get(term, f"--{term.replace('_', '-')}")

@@ -1,4 +1,4 @@
-"""`chargen sample`: writes text."""
+"""`chargen sample`: generates text."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Iterable
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.inspect import copies
-from chargen.cli.inspect.copies import find_index
-from chargen.cli.models import load_model, model_folder
-from chargen.cli.options import Number, Source, model_option
+from chargen.cli.copy_report import as_lines, as_record, open_index
+from chargen.cli.models import load_and_adapt, model_folder
+from chargen.cli.options import (
+    Number,
+    Source,
+    json_option,
+    model_option,
+    seed_option,
+    unknown_option,
+)
 from chargen.cli.terminal import read_text, say, shown
 
 if TYPE_CHECKING:
     from chargen.generation.decoder import Clamp
-    from chargen.generation.prefix import Prefix
+
+FLUSH_SECONDS = 0.02  # between two flushes: one takes longer than drawing a character
 
 
-class Clamping(click.ParamType):  # type: ignore[type-arg]
-    """A component of the state and the value that it is held at."""
+class ClampType(click.ParamType):  # type: ignore[type-arg]
+    """A component of the state and the value that it is held at, LAYER:COMPONENT=VALUE."""
 
     name = "clamp"
 
@@ -33,25 +41,29 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
 
         if isinstance(value, Clamp):
             return value
-        found = re.fullmatch(r"(\d{1,9}):(\d{1,9})=([-+]?[\d.]+(?:e[-+]?\d+)?)", value.strip())
+        match = re.fullmatch(r"(\d{1,9}):(\d{1,9})=([-+]?[\d.]+(?:e[-+]?\d+)?)", value.strip())
         try:
-            assert found
-            return Clamp(int(found[1]), int(found[2]), float(found[3]))
+            assert match
+            return Clamp(int(match[1]), int(match[2]), float(match[3]))
         except (AssertionError, ValueError):
             self.fail(f"{value!r} is not of the form LAYER:COMPONENT=VALUE, such as 1:170=-2.5")
 
 
-@click.command(short_help="Write text, streamed as it is drawn.")
-@model_option
-@click.option("-p", "--prompt", default="", metavar="TEXT", help="What the text begins with.")
+@click.command
+@model_option()
+@click.option("-p", "--prompt", default="", metavar="TEXT", help="Beginning of the text.")
 @click.option(
     "--prompt-file",
     type=click.File("rb"),
     metavar="FILE",
-    help="Read the prompt from a file; - is standard input. A last newline is dropped.",
+    help="Read the prompt from a file, or from standard input (-). A newline at its end is dropped.",
 )
 @click.option(
-    "-n", "--length", type=click.IntRange(0), default=500, help="Characters of new text, at most."
+    "-n",
+    "--length",
+    type=click.IntRange(0),
+    default=500,
+    help="Maximum number of characters to generate.",
 )
 @click.option(
     "--temperature",
@@ -68,42 +80,32 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--min-p",
     type=Number(min=0, max=1),
-    help="Draw among those at least this likely, relative to the likeliest.",
+    help="Draw among those that are at least this likely, relative to the likeliest.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    help="The same seed writes the same text.  [default: drawn and shown]",
-)
-@click.option("--num", type=click.IntRange(1, 10_000), default=1, help="How many texts.")
+@seed_option("The same seed gives the same text.  [default: drawn, and shown]", default=None)
+@click.option("--num", type=click.IntRange(1, 10_000), default=1, help="Number of texts.")
 @click.option(
     "--max-copy",
     type=click.IntRange(1),
     metavar="N",
     help="Never copy more than N characters in a row from the corpus.",
 )
-@click.option("--report-copies", is_flag=True, help="Say, on stderr, what is copied from the corpus.")
+@click.option("--report-copies", is_flag=True, help="Report on stderr what is copied from the corpus.")
 @click.option(
     "--corpus",
     multiple=True,
     type=Source(),
-    help="Where the corpus is, for these two.  [default: where it was in training]",
+    help="Corpus that these two compare with; repeatable.  [default: that of the training]",
 )
 @click.option(
     "--clamp",
     multiple=True,
-    type=Clamping(),
+    type=ClampType(),
     metavar="LAYER:COMPONENT=VALUE",
     help="Hold a component of the state at a value; repeatable. See `chargen inspect states`.",
 )
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
-@click.option(
-    "--unknown",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    help="What happens to a character of the prompt that the model has never seen, and whose "
-    'relatives (é: e, “: ") it has not seen either.',
-)
+@unknown_option
 @click.option(
     "--weights",
     type=click.Choice(["fp32", "int8"]),
@@ -114,29 +116,34 @@ class Clamping(click.ParamType):  # type: ignore[type-arg]
     "--device",
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
-    help="Where to write; a GPU pays for many texts.",
+    help="Device to generate on; a GPU pays off for many texts.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def sample(
     model: str | None,
     prompt: str,
     prompt_file: IO[bytes] | None,
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
     seed: int | None,
     num: int,
-    unknown: str,
     max_copy: int | None,
     report_copies: bool,
     corpus: tuple[str, ...],
     clamp: tuple[Clamp, ...],
+    stop: tuple[str, ...],
+    unknown: str,
     weights: str,
     device: str,
     as_json: bool,
-    **options: Any,
 ) -> None:
-    """Writes text that begins with a prompt, and streams it to stdout as it is drawn.
+    """Generates text that begins with a prompt, and streams it to stdout as it is drawn.
 
-    A model of documents (trained with --split-on) ends where a document ends; with --num, several
-    texts are written side by side, one after the other on the screen.
+    A model of documents (trained with --split-on) ends where a document ends. With --num, several
+    texts are generated side by side and printed one after the other.
 
     \b
       chargen sample --prompt "The function "
@@ -144,8 +151,8 @@ def sample(
       chargen sample -m checkpoints/names --num 20
       echo "def read(self" | chargen sample --prompt-file - --stop "def "
 
-    What a model has learned by heart it copies: --report-copies says how much, and --max-copy keeps it
-    from doing so. --clamp holds one number of its state, to see what that one is for.
+    A model copies what it has memorised: --report-copies shows how much, and --max-copy prevents it.
+    --clamp holds one number of the state, to see what that number is for.
 
     \b
       chargen sample -m checkpoints/poems --max-copy 30 --report-copies
@@ -157,30 +164,34 @@ def sample(
         if prompt:
             raise click.UsageError("give --prompt or --prompt-file, not both")
         prompt = read_text(prompt_file, "the prompt")
+    if corpus and max_copy is None and not report_copies:
+        raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
     folder = model_folder(model)
-    writer = load_model(folder)
-    prompt, notes = writer.tokenizer.adapt(prompt, skip=unknown == "skip")
-    for note in notes:
-        say(f"note: {note}")
+    writer, prompt = load_and_adapt(folder, prompt, unknown)
     index = None
     if max_copy is not None or report_copies:
-        index = find_index(folder, corpus, writer=writer)
-    elif corpus:
-        raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
-    mark = writer.read(prompt, weights, device).clamped(*clamp)
-    if max_copy is not None and index:
-        mark = mark.limited(index.limit(max_copy))
+        index = open_index(folder, corpus, writer=writer)
+    prefix = writer.read(prompt, weights, device).clamped(*clamp)
+    if index and max_copy is not None:
+        prefix = prefix.limited(index.limit(max_copy))
     if seed is None:
         seed = secrets.randbits(32)
         say(f"seed: {seed}")
-    options["seed"] = seed
-
+    sampling: dict[str, Any] = {
+        "length": length,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "seed": seed,
+        "stop": stop,
+    }
     if as_json or num > 1:
-        texts = [mark.text + new for new in mark.generate_many(num=num, **options)]
+        texts = [prefix.text + new for new in prefix.generate_many(num=num, **sampling)]
     if as_json:
         record = {"model": folder, "prompt": prompt, "seed": seed, "samples": texts}
         if index and report_copies:
-            record["copies"] = [copies.record(index.report(text)) for text in texts]
+            record["copies"] = [as_record(index.report(text)) for text in texts]
         click.echo(json.dumps(record, ensure_ascii=False))
         return
     if num > 1:
@@ -188,22 +199,22 @@ def sample(
         for text in texts:
             click.echo(shown(text, sys.stdout) + ("" if documents else "\n"))
     else:
-        texts = [_streamed(mark, options)]
+        texts = [_print_stream(chain([prefix.text], prefix.stream(**sampling)))]
     if index and report_copies:
         for number, text in enumerate(texts, start=1):
             say(f"copies{f' in text {number:,}' if num > 1 else ''}:")
-            for line in copies.lines(index.report(text)):
+            for line in as_lines(index.report(text)):
                 say(f"  {line}")
 
 
-def _streamed(mark: Prefix, options: dict[str, Any]) -> str:
-    """Writes a text to stdout as it is drawn; returns it."""
-    written, flushed = [], time.monotonic()
-    for piece in chain([mark.text], mark.stream(**options)):
-        written.append(piece)
+def _print_stream(pieces: Iterable[str]) -> str:
+    """Prints the pieces of a text as they come; returns the text."""
+    printed, flushed = [], time.monotonic()
+    for piece in pieces:
+        printed.append(piece)
         sys.stdout.write(shown(piece, sys.stdout))
-        if time.monotonic() - flushed > 0.02:  # a flush takes longer than a character
+        if time.monotonic() - flushed > FLUSH_SECONDS:
             sys.stdout.flush()
             flushed = time.monotonic()
     click.echo()
-    return "".join(written)
+    return "".join(printed)

@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin: the first one asks for a stop after the step, the second leaves at once."""
+"""Stops a loop on Ctrl-C, SIGTERM or SIGHUP, after its current step; a second signal exits at once."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, `kill`, a terminal that was 
 
 @contextmanager
 def asked_to_stop() -> Iterator[list[int]]:
-    """A list that the numbers of signals are put in; those that are ignored, as by nohup, stay so."""
-    asked: list[int] = []
+    """Yields a list that fills with the numbers of received signals.
 
-    def note(number: int, _frame: Any) -> None:
-        if asked:
-            os._exit(128 + number)  # nothing is tidied up: what was kept last is whole
-        asked.append(number)
+    Signals that are ignored, as SIGHUP is under nohup, stay ignored.
+    """
+    received: list[int] = []
+
+    def on_signal(number: int, _frame: Any) -> None:
+        if received:
+            os._exit(128 + number)  # without any cleaning up: what was saved last is complete
+        received.append(number)
 
     numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
-    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in heeded}
+    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, on_signal) for number in handled}
     try:
-        yield asked
+        yield received
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

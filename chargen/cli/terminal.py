@@ -1,4 +1,4 @@
-"""What a person sees and types in a terminal."""
+"""Reads from standard input and files, and writes to stdout and stderr."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import errno
 import io
 import os
 import sys
-from typing import IO, TYPE_CHECKING, TextIO
+from collections.abc import Iterable
+from typing import IO, TextIO
 
 import click
 
 from chargen.errors import ChargenError
 
-if TYPE_CHECKING:
-    pass
-
-
-# What a model writes must not ring or repaint a terminal: ␇ for BEL, ␛ for ESC.
+# The output of a model must not ring a terminal or repaint it: ␇ for BEL, ␛ for ESC.
 _CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 
 
 class _Closed(io.TextIOBase):
-    """Standard output where there is none."""
+    """The standard output of a process that was started without one."""
 
     def write(self, text: str) -> int:
         raise OSError(errno.EBADF, "standard output is closed")
 
 
-def _open_closed_streams() -> None:
-    """Puts something where a shell left nothing (`>&-`), or our next file would take its number."""
+def open_closed_streams() -> None:
+    """Opens the standard streams that a shell closed (`>&-`).
+
+    Otherwise the next file that we open would get the number of the closed stream, and be written to
+    by everything that is printed.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -41,22 +42,32 @@ def _open_closed_streams() -> None:
 
 
 def say(message: str) -> None:
-    """For the person at the keyboard: to stderr, beside the product."""
+    """Prints a message for the person at the keyboard, on stderr: stdout is for results."""
     click.echo(message, err=True)
 
 
+def say_notes(notes: Iterable[str]) -> None:
+    """Prints a line for each of the `notes` on what chargen did with the input."""
+    for note in notes:
+        say(f"note: {note}")
+
+
 def shown(text: str, stream: TextIO) -> str:
-    """A text as it is; on a terminal, control characters as pictures of themselves."""
+    """Returns `text` unchanged or, for a terminal, with pictures of its control characters."""
     return text.translate(_CONTROL_PICTURES) if stream.isatty() else text
 
 
 def read_text(file: IO[bytes], label: str) -> str:
-    """A prompt from a file or standard input, with the one newline that editors add taken off."""
+    """Returns the text of a UTF-8 file, without the one newline that editors add at the end.
+
+    Raises ChargenError, which calls the file by `label`, for bytes that are not UTF-8.
+    """
     try:
         text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ChargenError(
             f"{label} is not UTF-8: the byte 0x{error.object[error.start]:02x} at offset "
-            f"{error.start}; convert it first"
+            f"{error.start}",
+            "convert it to UTF-8 first",
         ) from error
     return text.removesuffix("\n").removesuffix("\r")

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.options import Number, Source, was_given
+from chargen.cli.options import (
+    Number,
+    Source,
+    device_option,
+    encoding_option,
+    seed_option,
+    tokenizer_option,
+    vocab_size_option,
+    was_given,
+)
 from chargen.cli.output_folder import refuse_other_files, training_folder
 from chargen.cli.progress_bar import format_seconds, watch
 from chargen.cli.terminal import say, shown
@@ -28,7 +37,7 @@ if TYPE_CHECKING:
     from chargen.training.loop import Step
 
 
-@click.command(short_help="Train on a text.")
+@click.command
 @click.argument("corpus", nargs=-1, type=Source())
 @click.option(
     "-o",
@@ -54,24 +63,14 @@ if TYPE_CHECKING:
     "--epochs", type=Number(min=0, min_open=True), help="Budget of passes over the text, instead."
 )
 @click.option("--steps", type=click.IntRange(1), help="Budget of optimiser steps, instead.")
-@click.option(
-    "--tokenizer",
-    type=click.Choice(["char", "byte", "bpe", "unigram"]),
-    default="char",
-    help="What a token is: a character, a byte of UTF-8, or a piece found by SentencePiece.",
-)
-@click.option(
-    "--vocab-size",
-    type=click.IntRange(300, 60_000),
-    default=1024,
-    help="Number of pieces of bpe and unigram.",
-)
+@tokenizer_option
+@vocab_size_option
 @click.option(
     "--split-on",
     metavar="line|blank-line|TEXT",
     help="What separates documents (names, poems) in the corpus; the model learns where one ends.",
 )
-@click.option("--encoding", default="utf-8", help="Encoding of the corpus.")
+@encoding_option
 @click.option(
     "--val-fraction",
     type=Number(min=0, max=0.9),
@@ -99,13 +98,8 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     help="Networks that share the budget, each taught by the one before it.  [default: chosen]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of all randomness.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    help="Where to train.",
-)
+@seed_option()
+@device_option
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),

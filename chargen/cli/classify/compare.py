@@ -16,12 +16,12 @@ from chargen.cli.classify.training_options import (
     new_classifier,
     training_options,
 )
-from chargen.cli.options import Number, Several, Source
+from chargen.cli.options import Number, Several, Source, json_option
 from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
 
 
-@click.command(short_help="Compare cells, depths and directions.")
+@click.command
 @click.argument("data", required=False, type=Source())
 @click.option(
     "--cells",
@@ -44,7 +44,7 @@ from chargen.cli.terminal import say
 @click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
 @training_options
 @table_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def compare(
     data: str | None,
     cells: list[str],

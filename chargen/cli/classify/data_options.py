@@ -1,4 +1,4 @@
-"""The labelled texts that a command reads."""
+"""The labelled texts that a `classify` command reads: options, reading, a summary."""
 
 from __future__ import annotations
 
@@ -7,32 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.terminal import say
+from chargen.cli.options import encoding_option
+from chargen.cli.terminal import say, say_notes
 
 if TYPE_CHECKING:
     from chargen.data.labelled import Labelled
 
+MAX_CLASSES = 12  # listed in a summary
+
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How a table of labelled texts is read, the same for every command that reads one."""
+    """Adds the options for reading a table of labelled texts."""
     for option in (
-        click.option("--encoding", default="utf-8", help="Of the data."),
+        encoding_option,
         click.option(
             "--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read, and count them."
         ),
         click.option(
             "--header/--no-header",
             default=None,
-            help="Whether the first row names the columns.  [default: as it looks, and said]",
+            help="Whether the first row names the columns.  [default: guessed, and shown]",
         ),
         click.option(
-            "--label", metavar="COLUMN", help="By name or number.  [default: as it looks, and said]"
+            "--label",
+            metavar="COLUMN",
+            help="Column of the labels, by name or number.  [default: guessed, and shown]",
         ),
         click.option(
             "--text",
             multiple=True,
             metavar="COLUMN",
-            help="By name or number; several are joined.  [default: all others]",
+            help="Column of the text, by name or number; repeatable, to join several.  "
+            "[default: all others]",
         ),
     ):
         command = option(command)
@@ -40,7 +46,10 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read(source: str | None, options: dict[str, Any]) -> Labelled:
-    """The labelled texts at a place, or the sentences that come with chargen; says what was seen."""
+    """Reads the labelled texts in `source`, or the sentences that come with chargen, and says so.
+
+    `options` are those of `table_options`.
+    """
     from chargen.data.labelled import Labelled, languages
 
     if source is None:
@@ -54,17 +63,16 @@ def read(source: str | None, options: dict[str, Any]) -> Labelled:
         encoding=options["encoding"],
         skip_bad_rows=options["skip_bad_rows"],
     )
-    for note in data.notes:
-        say(f"note: {note}")
+    say_notes(data.notes)
     return data
 
 
 def describe(data: Labelled) -> str:
-    """Two lines: how much there is of what."""
+    """Returns two lines: the number of texts, and the number in each class."""
     counts = data.counts()
-    some = [f"{name} {count:,}" for name, count in list(counts.items())[:12]]
-    more = f", … {len(counts) - 12} more" if len(counts) > 12 else ""
+    listed = [f"{name} {count:,}" for name, count in list(counts.items())[:MAX_CLASSES]]
+    more = f", … {len(counts) - MAX_CLASSES} more" if len(counts) > MAX_CLASSES else ""
     return (
         f"data     {data.name}: {len(data):,} texts in {len(counts):,} classes\n"
-        f"         {', '.join(some)}{more}"
+        f"         {', '.join(listed)}{more}"
     )

@@ -1,4 +1,4 @@
-"""`chargen classify eval`: measures on labelled texts."""
+"""`chargen classify eval`: measures a classifier on labelled texts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import click
 from chargen.cli.classify.data_options import read, table_options
 from chargen.cli.classify.report import measures, table
 from chargen.cli.models import load_classifier
-from chargen.cli.options import Source
+from chargen.cli.options import Source, json_option, model_option
 from chargen.cli.terminal import say
 
 
-@click.command(name="eval", short_help="Measure on labelled texts.")
+@click.command(name="eval")
 @click.argument("data", type=Source())
-@click.option("-m", "--model", metavar="DIR", help="The classifier.  [default: the newest]")
+@model_option("Folder of the classifier", "the newest under ./checkpoints")
 @table_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def evaluate(data: str, model: str | None, as_json: bool, **options: Any) -> None:
-    """Measures a classifier on labelled texts: accuracy, macro-F1, calibration, and a table.
+    """Measures a classifier on labelled texts: accuracy, macro-F1, calibration, and each class.
 
     \b
       chargen classify eval test.csv
@@ -31,12 +31,9 @@ def evaluate(data: str, model: str | None, as_json: bool, **options: Any) -> Non
     texts = read(data, options)
     _, reader = load_classifier(model)
     if unknown := sorted(set(texts.labels) - set(reader.classes)):
-        number = sum(label in unknown for label in texts.labels)
-        say(
-            f"note: the classifier has no class {unknown[0]!r}"
-            + (f" and {len(unknown) - 1} more of the labels" if len(unknown) > 1 else "")
-            + f": {number:,} texts count as wrong"
-        )
+        count = sum(label in unknown for label in texts.labels)
+        more = f" and {len(unknown) - 1} more of the labels" if len(unknown) > 1 else ""
+        say(f"note: the classifier has no class {unknown[0]!r}{more}: {count:,} texts count as wrong")
     score = reader.evaluate(texts)
     if as_json:
         click.echo(json.dumps(measures(score), ensure_ascii=False, allow_nan=False))

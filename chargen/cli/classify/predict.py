@@ -1,38 +1,42 @@
-"""`chargen classify predict`: says the class of texts."""
+"""`chargen classify predict`: predicts the classes of texts."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from chargen.cli.models import load_classifier
+from chargen.cli.options import json_option, model_option
 from chargen.cli.terminal import shown
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier
 
+BATCH = 64  # texts predicted together
 
-@click.command(short_help="Say the class of texts.")
+
+@click.command
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("-m", "--model", metavar="DIR", help="The classifier.  [default: the newest]")
+@model_option("Folder of the classifier", "the newest under ./checkpoints")
 @click.option(
     "--file",
     type=click.File("rb"),
     metavar="FILE",
-    help="A text in each line; - is standard input, also without this option where it is a pipe.",
+    help="File with one text per line; - is standard input, the default in a pipe.",
 )
-@click.option("--top", type=click.IntRange(1), default=3, help="Classes shown per text.")
+@click.option("--top", type=click.IntRange(1), default=3, help="Number of classes to show.")
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show how much each character mattered: where attention looked, else gradient times input.",
+    help="Show how much each character mattered: its attention weight, else gradient times input.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def predict(
     texts: tuple[str, ...],
     model: str | None,
@@ -41,7 +45,7 @@ def predict(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Says which class each TEXT belongs to: a line for each, likeliest class first.
+    """Predicts the class of each TEXT: one line each, likeliest class first.
 
     \b
       chargen classify predict "où est la gare ?"
@@ -61,18 +65,18 @@ def predict(
             raise click.UsageError("give TEXT or --file, not both")
         lines = _lines(file)
     folder, reader = load_classifier(model)
+    predictions = _predictions(reader, lines, explain)
     if as_json:
-        found = list(_predicted(reader, lines, explain))
-        click.echo(json.dumps({"model": folder, "texts": found}, ensure_ascii=False, allow_nan=False))
+        record = {"model": folder, "texts": list(predictions)}
+        click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         return
-    alone = len(texts) == 1
-    for one in _predicted(reader, lines, explain):
-        classes = list(one["classes"].items())[:top]
-        judged = "  ".join(f"{name} {probability:.2f}" for name, probability in classes)
-        text = shown(one["text"], sys.stdout)
-        click.echo(judged if alone else f"{judged}\t{text}")
+    for prediction in predictions:
+        likeliest = list(prediction["classes"].items())[:top]
+        classes = "  ".join(f"{name} {probability:.2f}" for name, probability in likeliest)
+        text = shown(prediction["text"], sys.stdout)
+        click.echo(classes if len(texts) == 1 else f"{classes}\t{text}")
         if explain:
-            click.echo(_heat(one["weights"]))
+            click.echo(_heat(prediction["weights"]))
 
 
 def _lines(file: Any) -> Iterator[str]:
@@ -80,32 +84,28 @@ def _lines(file: Any) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise ChargenError(f"line {number:,} is not UTF-8: {error.reason}") from error
+            raise ChargenError(
+                f"line {number:,} is not UTF-8: {error.reason}", "convert it to UTF-8 first"
+            ) from error
 
 
-def _predicted(
+def _predictions(
     reader: TextClassifier, texts: Iterable[str], explain: bool
 ) -> Iterator[dict[str, Any]]:
-    held: list[str] = []
-
-    def several() -> Iterator[dict[str, Any]]:
-        for text, classes in zip(held, reader.predict_many(held), strict=True):
-            yield {"text": text, "classes": classes}
-
-    for text in texts:
-        if explain:
+    """Yields text, classes and, if `explain`, weights of each text, as --json prints them."""
+    if explain:
+        for text in texts:
             classes, weights = reader.explain(text)
             yield {"text": text, "classes": classes, "weights": weights}
-            continue
-        held.append(text)
-        if len(held) == 64:
-            yield from several()
-            held = []
-    yield from several()
+        return
+    remaining = iter(texts)
+    while batch := list(islice(remaining, BATCH)):
+        for text, classes in zip(batch, reader.predict_many(batch), strict=True):
+            yield {"text": text, "classes": classes}
 
 
 def _heat(weights: list[tuple[str, float]]) -> str:
-    """The text with a bar below each character, as high as it mattered; a minus where against."""
+    """Returns the text with a bar below each character: its weight, a minus where it is negative."""
     largest = max((abs(weight) for _, weight in weights), default=0) or 1.0
     bars = " ▁▂▃▄▅▆▇█"
     text = "".join(piece.replace("\n", "↵").replace("\t", " ") for piece, _ in weights)

@@ -1,4 +1,4 @@
-"""`chargen classify probe`: what the state of a generator knows."""
+"""`chargen classify probe`: measures what the state of a generator knows about a text."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import click
 
 from chargen.cli.classify.data_options import read, table_options
 from chargen.cli.models import load_model
-from chargen.cli.options import Number, Source
+from chargen.cli.options import Number, Source, json_option, model_option, seed_option
 
 
-@click.command(short_help="What the state of a generator knows.")
+@click.command
 @click.argument("data", required=False, type=Source())
-@click.option("-m", "--model", metavar="DIR", help="The generator.  [default: the newest]")
-@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to measure by.")
+@model_option()
+@click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
 @click.option(
-    "--val-fraction", type=Number(min=0, max=0.9, min_open=True), default=0.1, help="Kept apart."
+    "--val-fraction",
+    type=Number(min=0, max=0.9, min_open=True),
+    default=0.1,
+    help="Share of each class to validate on, without --val.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of what is kept apart.")
+@seed_option("Seed for the choice of the texts to validate on.")
 @table_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def probe(
     data: str | None,
     model: str | None,
@@ -31,10 +34,10 @@ def probe(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Asks the frozen final state of a generator for labels that it was never told.
+    """Predicts labels from the final state of a generator that was never trained on them.
 
-    A linear probe learns from all components of the state; and the one that tells the classes apart
-    best alone is named.
+    A linear probe learns from all components of the state, while the generator stays frozen. The
+    single component that separates the classes best is shown, too.
 
     \b
       chargen classify probe reviews.csv -m checkpoints/reviews
@@ -43,37 +46,42 @@ def probe(
     accuracy, means).
     """
     from chargen.data.batches import encode_labelled
-    from chargen.inspection.probe import probe as ask
+    from chargen.inspection import probe as probing
 
     texts = read(data, options)
     writer = load_model(model)
-    first, second = texts.split(val_fraction, seed) if val is None else (texts, read(val, options))
-    classes = first.classes
-    parts = [encode_labelled(part, writer.tokenizer, classes) for part in (first, second)]
-    score, alone = ask(writer.model, parts[0], parts[1], classes)
-    largest = max(first.counts().values()) / len(first)
+    training, validation = (
+        texts.split(val_fraction, seed) if val is None else (texts, read(val, options))
+    )
+    classes = training.classes
+    score, best = probing.probe(
+        writer.model,
+        encode_labelled(training, writer.tokenizer, classes),
+        encode_labelled(validation, writer.tokenizer, classes),
+        classes,
+    )
+    largest = max(training.counts().values()) / len(training)
     if as_json:
-        component = {
-            "layer": alone.component.layer,
-            "kind": alone.component.kind,
-            "place": alone.component.index,
-            "accuracy": alone.score.accuracy,
-            "means": dict(zip(classes, alone.means, strict=True)),
-        }
         record = {
             "accuracy": score.accuracy,
             "macro_f1": score.macro_f1,
             "largest_class": largest,
-            "component": component,
+            "component": {
+                "layer": best.component.layer,
+                "kind": best.component.kind,
+                "place": best.component.index,
+                "accuracy": best.score.accuracy,
+                "means": dict(zip(classes, best.means, strict=True)),
+            },
         }
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         return
-    order = sorted(zip(alone.means, classes, strict=True))
-    best = alone.component
+    order = sorted(zip(best.means, classes, strict=True))
+    component = best.component
     click.echo(
         f"all of the state    accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f} "
         f"(always the largest class: {largest:.1%})\n"
-        f"one component       {best.kind} {best.index} of layer {best.layer}: accuracy "
-        f"{alone.score.accuracy:.1%}; it is lowest at {order[0][1]} ({order[0][0]:+.2f}) and "
-        f"highest at {order[-1][1]} ({order[-1][0]:+.2f} standard deviations)"
+        f"one component       {component.kind} {component.index} of layer {component.layer}: "
+        f"accuracy {best.score.accuracy:.1%}; it is lowest for {order[0][1]} ({order[0][0]:+.2f}) and "
+        f"highest for {order[-1][1]} ({order[-1][0]:+.2f} standard deviations)"
     )

@@ -1,4 +1,4 @@
-"""How good a classifier is, as a table and as JSON."""
+"""The report of a classifier's score, as a table and for --json."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chargen.evaluation.classes import ClassScore
 
-MOST_CLASSES_SHOWN = 30
+MAX_CLASSES = 30  # listed in the table
 
 
 def measures(score: ClassScore) -> dict[str, Any]:
+    """Returns a score as --json prints it; `nats` is None where it is not a number."""
     return {
         "accuracy": score.accuracy,
         "macro_f1": score.macro_f1,
@@ -33,21 +34,21 @@ def measures(score: ClassScore) -> dict[str, Any]:
 
 
 def table(score: ClassScore) -> str:
-    """Precision, recall and F1 of each class, with the class that it is most often taken for."""
-    wide = max(len(name) for name in score.classes)
-    lines = [f"  {'':{wide}}  precision  recall     F1  texts  taken for"]
-    rows = list(enumerate(score.classes))
-    rows.sort(key=lambda row: (score.per_class[row[0], 2], row[1]))
-    for place, name in rows[:MOST_CLASSES_SHOWN]:
-        precision, recall, f1 = score.per_class[place]
-        confused = score.confusion[place].copy()
-        confused[place] = 0
-        most = int(confused.argmax())
-        taken = f"{score.classes[most]} ({confused[most]})" if confused[most] else ""
-        count = score.confusion[place].sum()
+    """Returns a row per class, lowest F1 first, with the class that it is most often taken for."""
+    width = max(len(name) for name in score.classes)
+    lines = [f"  {'':{width}}  precision  recall     F1  texts  taken for"]
+    order = sorted(range(len(score.classes)), key=lambda i: (score.per_class[i, 2], score.classes[i]))
+    for i in order[:MAX_CLASSES]:
+        precision, recall, f1 = score.per_class[i]
+        texts = score.confusion[i].sum()
+        mistakes = score.confusion[i].copy()
+        mistakes[i] = 0
+        worst = int(mistakes.argmax())
+        mistaken = f"{score.classes[worst]} ({mistakes[worst]})" if mistakes[worst] else ""
         lines.append(
-            f"  {name:{wide}}  {precision:9.3f}  {recall:6.3f}  {f1:5.3f}  {count:5}  {taken}"
+            f"  {score.classes[i]:{width}}  {precision:9.3f}  {recall:6.3f}  {f1:5.3f}  {texts:5}  "
+            f"{mistaken}"
         )
-    if len(rows) > MOST_CLASSES_SHOWN:
-        lines.append(f"  … and {len(rows) - MOST_CLASSES_SHOWN} classes that do better")
+    if len(order) > MAX_CLASSES:
+        lines.append(f"  … and {len(order) - MAX_CLASSES} classes that do better")
     return "\n".join(lines)

@@ -33,7 +33,7 @@ BUILTIN_MINUTES, MINUTES = 0.6, 5.0
 _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embedding", "bidirectional")
 
 
-@click.command(short_help="Train on labelled texts.")
+@click.command
 @click.argument("data", required=False, type=Source())
 @click.option(
     "-o", "--out", metavar="DIR", help="Folder of the classifier.  [default: checkpoints/NAME]"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.options import Number
+from chargen.cli.options import Number, device_option, seed_option, tokenizer_option, vocab_size_option
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier
@@ -47,16 +47,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         values = {field.name: params.pop(field.name) for field in fields(TrainingOptions)}
         return command(*args, options=TrainingOptions(**values), **params)
 
+    decorated: Callable[..., Any] = gathered
     for option in (
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-            default="auto",
-            help="Where to train.",
-        ),
-        click.option(
-            "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of all randomness."
-        ),
+        device_option,
+        seed_option(),
         click.option(
             "--lr", type=Number(min=0, min_open=True), default=4e-3, help="Peak learning rate."
         ),
@@ -81,18 +75,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--embedding", type=click.IntRange(1), default=64, help="Embedding size."),
         click.option("--hidden", type=click.IntRange(1), default=192, help="Hidden size."),
-        click.option(
-            "--vocab-size",
-            type=click.IntRange(300, 60_000),
-            default=1024,
-            help="Number of pieces of bpe and unigram.",
-        ),
-        click.option(
-            "--tokenizer",
-            type=click.Choice(["char", "byte", "bpe", "unigram"]),
-            default="char",
-            help="What a token is: a character, a byte of UTF-8, or a piece found by SentencePiece.",
-        ),
+        vocab_size_option,
+        tokenizer_option,
         click.option(
             "--balance", is_flag=True, help="Give small classes the same weight as large ones."
         ),
@@ -103,8 +87,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Share of the texts of each class that is kept for validation.",
         ),
     ):
-        gathered = option(gathered)
-    return gathered
+        decorated = option(decorated)
+    return decorated
 
 
 def new_classifier(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.options import Number, Several, Source
+from chargen.cli.options import Number, Several, Source, encoding_option, json_option, seed_option
 from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
 
@@ -23,7 +23,7 @@ COMPARED = 50  # characters back; the distance at which the gradients are compar
 LONGEST = 1 << 20  # characters of the text that are measured on
 
 
-@click.command(short_help="How far back rnn, gru and lstm can learn from.")
+@click.command
 @click.argument("corpus", nargs=-1, type=Source())
 @click.option(
     "-m",
@@ -44,16 +44,16 @@ LONGEST = 1 << 20  # characters of the text that are measured on
 )
 @click.option("--hidden", type=click.IntRange(1), default=128, help="Hidden size of each model.")
 @click.option("--layers", type=click.IntRange(1, 100), default=1, help="Layers of each model.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of all randomness.")
+@seed_option()
 @click.option(
     "--farthest",
     type=click.IntRange(1, 10_000),
     default=200,
     help="The largest distance measured, in characters back.",
 )
-@click.option("--encoding", default="utf-8", help="Encoding of the corpus.")
+@encoding_option
 @click.option("--plot", metavar="FILE", help="Write a plot, too (png, svg, pdf).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def gradients(
     corpus: tuple[str, ...],
     models: tuple[str, ...],

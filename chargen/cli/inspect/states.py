@@ -1,4 +1,4 @@
-"""`chargen inspect states`: what goes on in the layers while they read."""
+"""`chargen inspect states`: shows the states and gates of the layers while they read a text."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.inspect.common import (
-    colour_option,
-    coloured,
-    load_and_adapt,
-    open_text,
-    text_options,
-    write_file,
-)
-from chargen.cli.options import model_option
+from chargen.cli.inspect.output import colour_option, coloured, svg_option, write_file
+from chargen.cli.inspect.text_options import open_text, text_options
+from chargen.cli.models import load_and_adapt
+from chargen.cli.options import json_option, model_option, unknown_option
 from chargen.cli.terminal import say
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from chargen.generator import TextGenerator
     from chargen.inspection.states import Layers
 
-LONGEST = 50_000  # characters of a text that are looked at
-LONGEST_SHOWN = 5_000  # of which all states are written down
+MAX_CHARACTERS = 50_000  # of a text, to correlate components with
+MAX_CHARACTERS_OF_STATES = 5_000  # of a text whose states are all shown, drawn or printed
 SIGNED = ("cell", "hidden", "candidate")
 KINDS = ("cell", "hidden", "input", "forget", "candidate", "output", "reset", "update")
 
 
-@click.command(short_help="Components of the state, gates, and what they follow.")
+@click.command
 @text_options
-@model_option
-@click.option("--layer", type=click.IntRange(1), help="Which layer, from 1.  [default: 1]")
+@unknown_option
+@model_option()
+@click.option("--layer", type=click.IntRange(1), help="Layer, from 1.  [default: 1]")
 @click.option("--component", type=click.IntRange(0), help="Colour the text by this component, from 0.")
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
-    help="What of it: its cell, its hidden state or a gate.  [default: cell of an lstm, else hidden]",
+    help="What to show of the component: its cell, its hidden state or a gate.  "
+    "[default: cell of an lstm, else hidden]",
 )
-@click.option("--svg", metavar="FILE", help="Write the coloured text as a picture, too.")
+@svg_option
 @click.option(
     "--plot",
     metavar="FILE",
-    help="Draw the component along the text, or without --component all of them (png, svg, pdf).",
+    help="Draw the component along the text or, without --component, all of them (png, svg, pdf).",
 )
 @colour_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def states(
     file: str | None,
     text: str | None,
@@ -61,12 +61,12 @@ def states(
     color: bool | None,
     as_json: bool,
 ) -> None:
-    """Shows what goes on in a model while it reads a text: FILE, or - for standard input.
+    """Shows the states of a model while it reads a text: FILE, or - for standard input.
 
-    Without --component, looks for components of the state that follow something one can name: quotes,
-    brackets, indentation, the place in the line; of a short text, shows how far open the gates are.
-    With it, the text is coloured by its value. What it
-    is for can be tried: `chargen sample --clamp LAYER:COMPONENT=VALUE` holds it.
+    Without --component, finds components of the state that follow a property of the text: quotes,
+    brackets, indentation, the position in the line. For a short text, shows how far open the gates
+    are. With --component, colours the text by the value of that component. To try what a component
+    is for, hold it: `chargen sample --clamp LAYER:COMPONENT=VALUE`.
 
     \b
       chargen inspect states program.py
@@ -78,44 +78,44 @@ def states(
     (character by component) for cell, hidden and every gate; components. With a longer text,
     components alone.
     """
-    from chargen.generation.decoder import Clamp
     from chargen.inspection.components import FEWEST
     from chargen.inspection.states import STATE_KINDS
-    from chargen.rendering import colouring
-    from chargen.rendering import plots as pictures
-    from chargen.rendering.describe import state_glyphs
+    from chargen.model import StateComponent
+    from chargen.rendering import plots
 
-    whole = open_text(file, text, encoding)
-    if not whole:
-        raise ChargenError("the text is empty: there is nothing to look at")
-    short = len(whole) <= (LONGEST_SHOWN if as_json else FEWEST - 1)
-    shows = component is not None or plot is not None or short  # the states themselves
-    limit = LONGEST_SHOWN if shows else LONGEST
-    if len(whole) > limit:
-        say(f"note: of {len(whole):,} characters, the first {limit:,} are looked at")
-        whole = whole[:limit]
-    writer, whole = load_and_adapt(model, whole, unknown)
-    cell = writer.model.config.cell
-    kind = kind or STATE_KINDS[cell][0]
-    if kind not in STATE_KINDS[cell]:
-        raise ChargenError(f"an {cell} has no {kind}; take one of {', '.join(STATE_KINDS[cell])}")
     if svg and component is None:
         raise click.UsageError("--svg colours the text by a component: name one with --component")
+    text = open_text(file, text, encoding)
+    if not text:
+        raise ChargenError("the text is empty: there is nothing to inspect")
+    short = len(text) <= (MAX_CHARACTERS_OF_STATES if as_json else FEWEST - 1)
+    shows_states = component is not None or plot is not None or short
+    limit = MAX_CHARACTERS_OF_STATES if shows_states else MAX_CHARACTERS
+    if len(text) > limit:
+        say(f"note: only the first {limit:,} of {len(text):,} characters are inspected")
+        text = text[:limit]
+    writer, text = load_and_adapt(model, text, unknown)
+    config = writer.model.config
+    kind = kind or STATE_KINDS[config.cell][0]
+    if kind not in STATE_KINDS[config.cell]:
+        raise ChargenError(
+            f"an {config.cell} has no {kind}", f"take one of {', '.join(STATE_KINDS[config.cell])}"
+        )
     depth = layer or 1
-    Clamp(depth, component or 0, 0.0).check(writer.model.config)
-    found, pieces = (writer.states(whole), writer.pieces(whole)) if shows else ([], [])
+    StateComponent(depth, component or 0, kind).check(config)
+    layers, pieces = (writer.states(text), writer.pieces(text)) if shows_states else ([], [])
     if plot and component is not None:
-        pictures.plot_component(plot, pieces, found[depth - 1], kind, component)
+        plots.plot_component(plot, pieces, layers[depth - 1], kind, component)
     elif plot:
-        pictures.plot_heatmap(plot, pieces, found if layer is None else [found[depth - 1]], kind)
+        plots.plot_heatmap(plot, pieces, layers if layer is None else [layers[depth - 1]], kind)
     if plot:
         say(f"written: {plot}")
     if as_json:
         record: dict[str, Any] = {}
-        if shows:
+        if shows_states:
             record["characters"] = pieces
-            record["layers"] = [{name: v.tolist() for name, v in one.items()} for one in found]
-        if len(whole) >= FEWEST:
+            record["layers"] = [{name: v.tolist() for name, v in one.items()} for one in layers]
+        if len(text) >= FEWEST:
             record["components"] = [
                 {
                     "property": row.property,
@@ -124,34 +124,49 @@ def states(
                     "component": row.component.index,
                     "correlation": row.correlation,
                 }
-                for row in writer.components(whole)
+                for row in writer.components(text)
             ]
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
     elif component is not None:
-        values = found[depth - 1][kind][:, component]
         title = f"{kind} {component} of layer {depth}"
-        glyphs = state_glyphs(pieces, values, kind)
-        if svg:
-            write_file(svg, colouring.svg(glyphs, title))
-        if coloured(color):
-            click.echo(colouring.terminal(glyphs).removesuffix("\n"), color=True)
-        else:
-            for piece, value in zip(pieces, values, strict=True):
-                click.echo(f"{value:+.3f}  {colouring.visible(piece)}")
-        low, high, mean = values.min(), values.max(), values.mean()
-        say(f"{title}: from {low:+.2f} to {high:+.2f}, on average {mean:+.2f}")
-    elif len(whole) >= FEWEST:
-        _list(writer, whole)
+        _show_component(pieces, layers[depth - 1][kind][:, component], kind, title, svg, color)
+    elif len(text) >= FEWEST:
+        _list_components(writer, text)
     else:
-        _table(pieces, found, layer)
+        _show_layers(pieces, layers, layer)
 
 
-def _list(writer: TextGenerator, text: str) -> None:
+def _show_component(
+    pieces: list[str],
+    values: npt.NDArray[np.float32],
+    kind: str,
+    title: str,
+    svg: str | None,
+    color: bool | None,
+) -> None:
+    """Prints a text coloured by the values (T,) of one component at its T pieces."""
+    from chargen.rendering import colouring
+    from chargen.rendering.describe import state_glyphs
+
+    glyphs = state_glyphs(pieces, values, kind)
+    if svg:
+        write_file(svg, colouring.svg(glyphs, title))
+    if coloured(color):
+        click.echo(colouring.terminal(glyphs).removesuffix("\n"), color=True)
+    else:
+        for piece, value in zip(pieces, values, strict=True):
+            click.echo(f"{value:+.3f}  {colouring.visible(piece)}")
+    low, high, mean = values.min(), values.max(), values.mean()
+    say(f"{title}: from {low:+.2f} to {high:+.2f}, on average {mean:+.2f}")
+
+
+def _list_components(writer: TextGenerator, text: str) -> None:
     click.echo("follows                      layer  component      correlation")
     for row in writer.components(text):
+        component = row.component
         click.echo(
-            f"{row.property:28} {row.component.layer:5}  "
-            f"{f'{row.component.kind} {row.component.index}':14} "
+            f"{row.property:28} {component.layer:5}  "
+            f"{f'{component.kind} {component.index}':14} "
             f"{row.correlation:+.3f}"
         )
     say(
@@ -160,8 +175,11 @@ def _list(writer: TextGenerator, text: str) -> None:
     )
 
 
-def _table(pieces: list[str], layers: Layers, only: int | None) -> None:
-    """All of a short text: the size of the states, and how far open the gates are on average."""
+def _show_layers(pieces: list[str], layers: Layers, only: int | None) -> None:
+    """Prints, for each piece, the mean of each state and gate over the components of a layer.
+
+    States and candidates count without their sign. `only` is the layer to show, from 1; None is all.
+    """
     import numpy as np
 
     from chargen.rendering.colouring import visible
@@ -176,6 +194,6 @@ def _table(pieces: list[str], layers: Layers, only: int | None) -> None:
             for piece, *row in zip(pieces, *columns, strict=True):
                 click.echo(f"{visible(piece):10}" + "".join(f"{value:11.3f}" for value in row))
     say(
-        "each a mean over the components, of states and candidates without their sign; more: "
-        "--component C, --plot FILE, --json, or a longer text"
+        "each number is a mean over the components; states and candidates count without their sign. "
+        "For more: --component C, --plot FILE, --json, or a longer text"
     )

@@ -1,4 +1,4 @@
-"""`chargen inspect surprise`: bits for every character of a text."""
+"""`chargen inspect surprise`: shows the bits of every character of a text."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.inspect.common import (
-    colour_option,
-    coloured,
-    load_and_adapt,
-    open_text,
-    text_options,
-    write_file,
-)
-from chargen.cli.options import model_option
+from chargen.cli.inspect.output import colour_option, coloured, svg_option, write_file
+from chargen.cli.inspect.text_options import open_text, text_options
+from chargen.cli.models import load_and_adapt
+from chargen.cli.options import json_option, model_option, unknown_option
 
 if TYPE_CHECKING:
     from chargen.inspection.surprise import Surprise
 
 
-@click.command(short_help="Bits for every character of a text.")
+@click.command
 @text_options
-@model_option
-@click.option(
-    "--worst", type=click.IntRange(0), default=10, help="How many of the worst spots to list."
-)
-@click.option("--html", metavar="FILE", help="Write the coloured text as a page in one file, too.")
-@click.option("--svg", metavar="FILE", help="Write the coloured text as a picture, too.")
+@unknown_option
+@model_option()
+@click.option("--worst", type=click.IntRange(0), default=10, help="Number of worst spots to list.")
+@click.option("--html", metavar="FILE", help="Also write the coloured text to a page in one file.")
+@svg_option
 @colour_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 def surprise(
     file: str | None,
     text: str | None,
@@ -45,9 +39,9 @@ def surprise(
 ) -> None:
     """Shows how much each character of a text surprises a model: FILE, or - for standard input.
 
-    Each line of the text with the mean bits of its characters before it, the text coloured by them;
-    then the spots that were least expected, with what the model would have written. Their mean is
-    what `chargen eval` says of the same text.
+    Prints the text line by line, coloured by the bits of its characters, with the mean of each line
+    in front; then the spots that the model expected least, and what it expected instead. The mean
+    over all characters is the bits per character of `chargen eval`.
 
     \b
       chargen inspect surprise draft.txt
@@ -60,39 +54,39 @@ def surprise(
     from chargen.rendering import colouring, describe
 
     writer, text = load_and_adapt(model, open_text(file, text, encoding), unknown)
-    found = writer.surprise(text)
+    measured = writer.surprise(text)
     title = "What surprises the model"
     if html:
-        glyphs = map(describe.surprise_glyph, found.characters())
-        write_file(html, colouring.page(title, describe.summary_html(found, worst), glyphs))
+        glyphs = map(describe.surprise_glyph, measured.characters())
+        write_file(html, colouring.page(title, describe.summary_html(measured, worst), glyphs))
     if svg:
-        write_file(svg, colouring.svg(map(describe.surprise_glyph, found.characters())))
+        write_file(svg, colouring.svg(map(describe.surprise_glyph, measured.characters())))
     if as_json:
-        click.echo(json.dumps(_record(found), ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(_as_record(measured), ensure_ascii=False, allow_nan=False))
         return
     colours = coloured(color)
-    for line in found.lines():
+    for line in measured.lines():
         shown = colouring.terminal(map(describe.surprise_glyph, line.characters))
         end = "" if shown.removesuffix("\x1b[0m").endswith("\n") else "\n"
         click.echo(f"{line.bits:5.2f} │ {shown}{end}", nl=False, color=colours)
     click.echo()
-    for spot in found.worst(worst):
+    for spot in measured.worst(worst):
         click.echo(describe.spot_line(spot))
-    click.echo(f"{found.bits_per_character:.3f} bits per character")
+    click.echo(f"{measured.bits_per_character:.3f} bits per character")
 
 
-def _record(found: Surprise) -> dict[str, object]:
+def _as_record(measured: Surprise) -> dict[str, object]:
     return {
-        "bits_per_character": found.bits_per_character,
+        "bits_per_character": measured.bits_per_character,
         "characters": [
             {
                 "text": character.text,
                 "bits": character.bits,
                 "expected": [
-                    {"text": text, "probability": chance}
-                    for text, chance in character.expected.items()
+                    {"text": text, "probability": probability}
+                    for text, probability in character.expected.items()
                 ],
             }
-            for character in found.characters()
+            for character in measured.characters()
         ],
     }
