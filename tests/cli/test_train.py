@@ -75,7 +75,7 @@ def test_a_text_too_short_is_an_error_and_leaves_nothing(run, tmp_path):
     (tmp_path / "short.txt").write_text("too short")
     status, _, err = run("train", "short.txt")
     assert status == 1
-    assert "9 ids" in err
+    assert "9 tokens" in err
     assert not (tmp_path / "checkpoints").exists()
 
 
