@@ -1,8 +1,10 @@
 """How a model came to be, as config.json has it beside the model's shape.
 
-writer.record.corpus.name                        "shakespeare"
-writer.record.training["steps"]                  2000
-writer.record.scores["val_bits_per_character"]   2.08
+    writer.record.corpus.name                        "shakespeare"
+    writer.record.training["steps"]                  2000
+    writer.record.scores["val_bits_per_character"]   2.08
+
+A model that is saved again keeps the keys that another version of chargen wrote.
 """
 
 from __future__ import annotations
