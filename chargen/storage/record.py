@@ -10,9 +10,7 @@ A model that is saved again keeps the keys that another version of chargen wrote
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar, cast
-
-_S = TypeVar("_S", bound="_Section")
+from typing import Any, Self, cast
 
 
 @dataclass
@@ -22,7 +20,7 @@ class _Section:
     extra: dict[str, Any] = field(default_factory=dict, kw_only=True)  # keys of other versions, kept
 
     @classmethod
-    def from_json(cls: type[_S], values: dict[str, Any]) -> _S:
+    def from_json(cls, values: dict[str, Any]) -> Self:
         """Returns the record that `to_json` made these values from."""
         known: dict[str, Any] = {}
         extra = dict(values)
