@@ -50,7 +50,7 @@ def measure(hidden: int, minutes: float) -> dict[str, object]:
     config = ModelConfig(len(corpus.tokenizer), hidden_size=hidden)
     writer = TextGenerator(LanguageModel.new(config, seed=0), corpus.tokenizer)
     with (
-        timed("chargen.runs.run.keep_state") as states,
+        timed("chargen.runs.run.save_state") as states,
         timed("chargen.storage.checkpoint.save") as models,
         tempfile.TemporaryDirectory(dir=".") as folder,
         Run(folder) as run,

@@ -5,49 +5,98 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier as TextClassifier
+    from chargen.data.corpus import Corpus as Corpus
     from chargen.data.labelled import Labelled as Labelled
     from chargen.data.text import Text as Text
     from chargen.errors import ChargenError as ChargenError
+    from chargen.evaluation.classes import ClassScore as ClassScore
+    from chargen.evaluation.language import Score as Score
+    from chargen.generation.constraints import CharacterConstraint as CharacterConstraint
+    from chargen.generation.copy_limit import CopyLimit as CopyLimit
     from chargen.generation.decoder import Clamp as Clamp
+    from chargen.generation.decoder import Decoder as Decoder
     from chargen.generation.prefix import Prefix as Prefix
     from chargen.generation.sampler import Sampler as Sampler
     from chargen.generator import TextGenerator as TextGenerator
+    from chargen.inspection.components import ComponentCorrelation as ComponentCorrelation
     from chargen.inspection.copies import Copies as Copies
+    from chargen.inspection.copies import Passage as Passage
+    from chargen.inspection.copies import Report as Report
+    from chargen.inspection.gradients import GradientReach as GradientReach
+    from chargen.inspection.surprise import Character as Character
+    from chargen.inspection.surprise import Line as Line
+    from chargen.inspection.surprise import Spot as Spot
+    from chargen.inspection.surprise import Surprise as Surprise
+    from chargen.model import Classifier as Classifier
+    from chargen.model import ClassifierConfig as ClassifierConfig
+    from chargen.model import LanguageModel as LanguageModel
+    from chargen.model import ModelConfig as ModelConfig
+    from chargen.model import StateComponent as StateComponent
     from chargen.runs.run import Run as Run
+    from chargen.runs.state import ResumePoint as ResumePoint
+    from chargen.storage.record import ClassifierRecord as ClassifierRecord
+    from chargen.storage.record import CorpusRecord as CorpusRecord
+    from chargen.storage.record import LabelledRecord as LabelledRecord
+    from chargen.storage.record import Record as Record
+    from chargen.tokenizers.base import Tokenizer as Tokenizer
     from chargen.training.config import TrainConfig as TrainConfig
+    from chargen.training.distributed import Ranks as Ranks
+    from chargen.training.loop import Step as Step
+    from chargen.training.state import TrainingState as TrainingState
 
 __version__ = "0.1.0"
 
-# Torch takes seconds to import: whoever only asks for --help does not wait for it.
-_HOMES = {
-    "ChargenError": "chargen.errors",
-    "Clamp": "chargen.generation.decoder",
-    "Copies": "chargen.inspection.copies",
-    "Labelled": "chargen.data.labelled",
-    "Prefix": "chargen.generation.prefix",
-    "Run": "chargen.runs.run",
-    "Sampler": "chargen.generation.sampler",
-    "Text": "chargen.data.text",
-    "TextClassifier": "chargen.classifier",
-    "TextGenerator": "chargen.generator",
-    "TrainConfig": "chargen.training.config",
+# Torch takes seconds to import. A module is imported only when one of its names is first used, so
+# that `chargen --help` answers at once.
+_MODULES = {
+    "Character": "inspection.surprise",
+    "CharacterConstraint": "generation.constraints",
+    "ChargenError": "errors",
+    "Clamp": "generation.decoder",
+    "ClassScore": "evaluation.classes",
+    "Classifier": "model",
+    "ClassifierConfig": "model",
+    "ClassifierRecord": "storage.record",
+    "ComponentCorrelation": "inspection.components",
+    "Copies": "inspection.copies",
+    "CopyLimit": "generation.copy_limit",
+    "Corpus": "data.corpus",
+    "CorpusRecord": "storage.record",
+    "Decoder": "generation.decoder",
+    "GradientReach": "inspection.gradients",
+    "Labelled": "data.labelled",
+    "LabelledRecord": "storage.record",
+    "LanguageModel": "model",
+    "Line": "inspection.surprise",
+    "ModelConfig": "model",
+    "Passage": "inspection.copies",
+    "Prefix": "generation.prefix",
+    "Ranks": "training.distributed",
+    "Record": "storage.record",
+    "Report": "inspection.copies",
+    "ResumePoint": "runs.state",
+    "Run": "runs.run",
+    "Sampler": "generation.sampler",
+    "Score": "evaluation.language",
+    "Spot": "inspection.surprise",
+    "StateComponent": "model",
+    "Step": "training.loop",
+    "Surprise": "inspection.surprise",
+    "Text": "data.text",
+    "TextClassifier": "classifier",
+    "TextGenerator": "generator",
+    "Tokenizer": "tokenizers.base",
+    "TrainConfig": "training.config",
+    "TrainingState": "training.state",
 }
-__all__ = [
-    "ChargenError",
-    "Clamp",
-    "Copies",
-    "Labelled",
-    "Prefix",
-    "Run",
-    "Sampler",
-    "Text",
-    "TextClassifier",
-    "TextGenerator",
-    "TrainConfig",
-]
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(f"chargen.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'chargen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,4 +1,4 @@
-"""What a user holds to sort texts with: a tokenizer and a classifier that belong together."""
+"""The classifier that a user holds: a tokenizer and a network that belong together."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.generator import TextGenerator
 from chargen.model import Classifier, ClassifierConfig, ModelConfig
 from chargen.storage import checkpoint
+from chargen.storage.record import ClassifierRecord, LabelledRecord
 from chargen.tokenizers.base import Ids, Tokenizer
 from chargen.tokenizers.build import build_tokenizer
 from chargen.training.classification import ClassificationTask
@@ -46,15 +47,21 @@ class TextClassifier:
     for step in reader.train(data, minutes=1):
         ...
     print(reader.predict("où est la gare ?"))       # {"fr": 0.97, …}, likeliest first
+
+    `record` says what it was trained on, how, and how well it did.
     """
 
     def __init__(
-        self, model: Classifier, tokenizer: Tokenizer, classes: list[str], record: dict[str, Any]
+        self,
+        model: Classifier,
+        tokenizer: Tokenizer,
+        classes: list[str],
+        record: ClassifierRecord,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.classes = classes
-        self.record = record  # data, training and scores, as in config.json
+        self.record = record
         self._augmentation = Augmentation()
 
     @classmethod
@@ -74,7 +81,11 @@ class TextClassifier:
         max_length: int = MAX_LENGTH,
         seed: int = 0,
     ) -> TextClassifier:
-        """An untrained classifier for texts and classes like these."""
+        """Returns an untrained classifier, with the vocabulary and the classes of `data`.
+
+        It reads at most `max_length` tokens of a text. Equal `seed`s give equal weights. Raises
+        ChargenError for a size that makes no sense.
+        """
         built = build_tokenizer(tokenizer, data.texts, vocab_size, documents=True)
         config = ClassifierConfig(
             len(built),
@@ -88,7 +99,7 @@ class TextClassifier:
             pooling=pooling,
         )
         model = Classifier.new(config, seed)
-        return cls(model, built, data.classes, {"max_length": max_length})
+        return cls(model, built, data.classes, ClassifierRecord(max_length))
 
     @classmethod
     def from_generator(
@@ -101,9 +112,10 @@ class TextClassifier:
         max_length: int = MAX_LENGTH,
         seed: int = 0,
     ) -> TextClassifier:
-        """A classifier that can read already: tokenizer, stack and reader are a generator's.
+        """Returns a classifier that begins with the tokenizer and the pretrained weights of `writer`.
 
-        In training, reading then weighs less beside judging (Howard and Ruder 2018 begin so, too).
+        Only its head is new. In training, the loss of predicting the next token then weighs less,
+        and less noise is added (after Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
         """
         shape = asdict(writer.model.config) | {"dropout": dropout}
         config = ClassifierConfig(**shape, classes=max(2, len(data.classes)), pooling=pooling)
@@ -111,27 +123,31 @@ class TextClassifier:
         model.stack.load_state_dict(writer.model.stack.state_dict())
         assert model.reader is not None
         model.reader.load_state_dict(writer.model.head.state_dict())
-        reader = cls(model, writer.tokenizer, data.classes, {"max_length": max_length})
+        reader = cls(model, writer.tokenizer, data.classes, ClassifierRecord(max_length))
         reader._augmentation = FINE_TUNING
         return reader
 
     @classmethod
     def load(cls, folder: str | Path) -> TextClassifier:
-        """Reads a checkpoint folder; raises ChargenError where it does not hold a sound classifier."""
+        """Loads a checkpoint folder. Raises ChargenError if it does not hold a sound classifier."""
         model, tokenizer, record = checkpoint.load(Path(folder), checkpoint.CLASSIFIER)
-        classes: Any = record.get("classes")
-        longest = record.get("max_length")
+        classes: Any = record.pop("classes", None)
+        max_length = record.get("max_length")
         named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
         if not named or len(set(classes)) != len(classes) or len(classes) != model.config.classes:
             raise ChargenError(f"{folder} is damaged: it does not name its classes")
-        if not isinstance(longest, int) or longest < 1:
-            raise ChargenError(f"{folder} is damaged: max_length is {longest!r}")
-        return cls(model, tokenizer, classes, record)
+        if not isinstance(max_length, int) or max_length < 1:
+            raise ChargenError(f"{folder} is damaged: max_length is {max_length!r}")
+        return cls(model, tokenizer, classes, ClassifierRecord.from_json(record))
 
     def save(self, folder: str | Path) -> None:
-        """Writes a checkpoint folder, or the next state of the one that is there."""
-        kept = {k: v for k, v in self.record.items() if k not in ("format", "kind", "model")}
-        checkpoint.save(Path(folder), self.model, self.tokenizer, kept | {"classes": self.classes})
+        """Saves to a checkpoint folder; a classifier that was saved there before is replaced.
+
+        Raises ChargenError if the folder cannot be written, or holds files of the same names that are
+        not a model's.
+        """
+        record = self.record.to_json() | {"classes": self.classes}
+        checkpoint.save(Path(folder), self.model, self.tokenizer, record)
 
     def train(
         self,
@@ -148,12 +164,14 @@ class TextClassifier:
         stack_share: float = 1.0,
         seed: int = 0,
     ) -> Iterator[Step]:
-        """Trains step by step, five minutes where no budget is given; see `training.train`.
+        """Trains step by step; yields what each step gave.
 
-        Where a budget of minutes is short, another part of each long text is shown each time.
-        Without `validation`, a share of every class is kept apart to measure by. With `balance`, a
-        class of few texts weighs as much as one of many. `stack_share` of the learning rate is for
-        the stack, less than 1 where it has learned before and should change slowly.
+        The budget is one of `minutes`, `epochs` and `steps`; without one, five minutes. If the
+        minutes do not suffice for all of the texts, a random part of each long text is read at a
+        time. Without `validation`, `val_fraction` of every class is kept to validate on. With
+        `balance`, every class has the same weight in the loss, however many texts it has.
+        `stack_share` scales the learning rate of the recurrent stack: less than 1 lets pretrained
+        weights change slowly. Raises ChargenError for a label that is not among the classes.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
@@ -163,18 +181,8 @@ class TextClassifier:
             data, validation = data.split(val_fraction, seed)
         config = TrainConfig(minutes, epochs, steps, learning_rate=learning_rate, seed=seed)
         config = replace(config, batch=max(1, min(batch, len(data) // 4)))
-        texts, augmentation = self._texts(data), self._augmentation
-        device = next(self.model.parameters()).device
-        threads = None
-        if minutes is not None:
-            shape = self.model.config
-            reader = ModelConfig(shape.vocab_size, shape.cell)  # as fast, about
-            precision = precision_for("auto", device, shape)
-            probe = TrainConfig(steps=1, precision=precision)
-            flops, threads = measure_speed(device, reader, probe)
-            longest = fit_length(texts.lengths, shape, config, flops)
-            if longest < texts.lengths.max():
-                augmentation = replace(augmentation, longest=longest)
+        texts = self._texts(data)
+        augmentation, threads = self._fit_to_budget(texts, config)
         characters = self.tokenizer.measure(texts.ids)[0] / max(1, len(texts.ids))
         task = ClassificationTask(
             texts,
@@ -185,65 +193,83 @@ class TextClassifier:
             balance=balance,
             augmentation=augmentation,
         )
-        self.record["corpus"] = {"name": data.name, "sha256": data.sha256, "texts": len(data)}
-        self.record["training"] = {
-            **asdict(config),
-            **asdict(augmentation),
-            "balance": balance,
-        }
-        progress = TrainingState.begin(self.model, config, stack_share)
-        progress.threads = threads
-        return self._steps(task, config, progress)
+        self.record.corpus = LabelledRecord(data.name, data.sha256, len(data))
+        self.record.training = {**asdict(config), **asdict(augmentation), "balance": balance}
+        state = TrainingState.begin(self.model, config, stack_share)
+        state.threads = threads
+        return self._steps(task, config, state)
+
+    def _fit_to_budget(self, texts: Texts, config: TrainConfig) -> tuple[Augmentation, int | None]:
+        """Returns the augmentation, with the length that texts are cut to, and the threads to use.
+
+        Both are measured if the budget is one of minutes.
+        """
+        augmentation = self._augmentation
+        if config.minutes is None:
+            return augmentation, None
+        shape = self.model.config
+        device = next(self.model.parameters()).device
+        # A generator of the same cell is about as fast, and measured already.
+        generator = ModelConfig(shape.vocab_size, shape.cell)
+        precision = precision_for("auto", device, shape)
+        probe = TrainConfig(steps=1, precision=precision)
+        flops, threads = measure_speed(device, generator, probe)
+        longest = fit_length(texts.lengths, shape, config, flops)
+        if longest < texts.lengths.max():
+            augmentation = replace(augmentation, longest=longest)
+        return augmentation, threads
 
     def _steps(
-        self, task: ClassificationTask, config: TrainConfig, now: TrainingState
+        self, task: ClassificationTask, config: TrainConfig, state: TrainingState
     ) -> Iterator[Step]:
-        for step in train(self.model, task, config, now):
+        for step in train(self.model, task, config, state):
             if step.score or step.finished:
-                self.record["scores"] = _scores(step)
+                self.record.scores = _scores(step)
             yield step
 
     def keep(self, steps: Iterator[Step], folder: str | Path) -> Iterator[Step]:
-        """The steps of a training, the best classifier so far always in the folder.
+        """Yields the steps of a training; saves the classifier whenever it is the best so far.
 
-        Where nothing is measured it is the last one, and where the loop is left early, also.
+        If no step was evaluated, the last classifier is saved, even if the loop is left early.
         """
-        step, kept = None, False
+        step, saved = None, False
         try:
             for step in steps:
                 if step.finished or (step.evaluated and step.best_step == step.number):
                     self.save(folder)
-                    kept = True
+                    saved = True
                 yield step
         except GeneratorExit:
-            if step and not kept:
+            if step and not saved:
                 self.save(folder)
             raise
 
     def predict(self, text: str) -> dict[str, float]:
-        """The probability of each class, likeliest first."""
+        """Returns the probability of each class, likeliest first."""
         return next(self.predict_many([text]))
 
     def predict_many(self, texts: Iterable[str], batch: int = 64) -> Iterator[dict[str, float]]:
-        """The same for several texts, read side by side."""
-        held: list[Ids] = []
+        """Yields what `predict` returns for each text; reads `batch` texts at a time."""
+        encoded_texts: list[Ids] = []
         for text in texts:
-            held.append(self._encode(text))
-            if len(held) == batch:
-                yield from self._judge(held)
-                held = []
-        if held:
-            yield from self._judge(held)
+            encoded_texts.append(self._encode(text))
+            if len(encoded_texts) == batch:
+                yield from self._predict(encoded_texts)
+                encoded_texts = []
+        if encoded_texts:
+            yield from self._predict(encoded_texts)
 
     def evaluate(self, data: Labelled) -> ClassScore:
-        """How well it does on labelled texts; a label that is none of its classes counts as wrong."""
+        """Scores the predictions on labelled texts; a label that is no class of it counts as wrong."""
         return evaluate(self.model, self._texts(data), self.classes)
 
     def explain(self, text: str) -> tuple[dict[str, float], list[tuple[str, float]]]:
-        """The prediction, and each piece of the text with how much it mattered for the likeliest one.
+        """Returns the prediction, and (piece, weight) for each piece of the text.
 
-        With attention pooling that is where the classifier looked; the weights sum up to 1. Otherwise
-        it is the gradient times the input: what the embedding of the piece added to the score.
+        The weight is how much the piece counts for the likeliest class. With attention pooling it is
+        the attention; all weights, with that of the beginning of the text, sum to 1. Otherwise it is
+        gradient times input (Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713): about what the
+        piece added to the logit of the class.
         """
         ids = self._encode(text)
         batch, lengths = Texts.concatenate([ids], [0]).batch(np.array([0]))
@@ -256,25 +282,26 @@ class TextClassifier:
             likeliest = self.model.classify(outputs, lengths)[0].max()
             (gradient,) = torch.autograd.grad(likeliest, embedded)
             weights = (gradient * embedded).sum(-1)[:, 0]
-        told, stream, held = [], self.tokenizer.detokenizer(), 0.0
+        pieces, pending = [], 0.0
+        stream = self.tokenizer.detokenizer()
         for token, weight in zip(ids[1:].tolist(), weights[1:].tolist(), strict=True):
-            held += weight  # of the bytes of a character, on the last of them
+            pending += weight  # a character of several bytes has the sum of their weights
             if piece := stream.push(token):
-                told.append((piece, held))
-                held = 0.0
-        return next(self._judge([ids])), told
+                pieces.append((piece, pending))
+                pending = 0.0
+        return next(self._predict([ids])), pieces
 
-    def _judge(self, texts: list[Ids]) -> Iterator[dict[str, float]]:
+    def _predict(self, texts: list[Ids]) -> Iterator[dict[str, float]]:
         score = evaluate(self.model, Texts.concatenate(texts, [-1] * len(texts)), self.classes)
         for row in score.probabilities:
             order: npt.NDArray[np.int64] = np.argsort(-row, kind="stable")
-            yield {self.classes[place]: float(row[place]) for place in order}
+            yield {self.classes[index]: float(row[index]) for index in order}
 
     def _texts(self, data: Labelled) -> Texts:
-        return encode_labelled(data, self.tokenizer, self.classes, self.record["max_length"])
+        return encode_labelled(data, self.tokenizer, self.classes, self.record.max_length)
 
     def _encode(self, text: str) -> Ids:
-        return encode_truncated(text, self.tokenizer, self.record["max_length"])
+        return encode_truncated(text, self.tokenizer, self.record.max_length)
 
 
 def _scores(step: Step) -> dict[str, Any]:

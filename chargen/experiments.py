@@ -21,6 +21,7 @@ from chargen.data.corpus import Corpus
 from chargen.data.labelled import Labelled
 from chargen.generator import TextGenerator
 from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
+from chargen.storage.record import ClassifierRecord
 from chargen.tokenizers.base import Tokenizer
 from chargen.training.loop import Step
 
@@ -66,7 +67,7 @@ def compare_classifiers(
     """
     for name, config in shapes.items():
         model = Classifier.new(config, seed).to(device)
-        reader = TextClassifier(model, tokenizer, data.classes, {"max_length": max_length})
+        reader = TextClassifier(model, tokenizer, data.classes, ClassifierRecord(max_length))
         steps = reader.train(
             data,
             validation,

@@ -24,7 +24,7 @@ def test_it_learns_and_says_the_likeliest_class_first(reader):
     assert list(found) == ["sad", "glad"]
     assert sum(found.values()) == pytest.approx(1)
     assert found["sad"] > 0.8
-    assert reader.record["scores"]["accuracy"] > 0.9
+    assert reader.record.scores["accuracy"] > 0.9
 
 
 def test_several_texts_are_judged_as_each_alone(reader, moods):
@@ -43,7 +43,7 @@ def test_a_saved_classifier_judges_as_before(reader, moods, tmp_path):
     again = TextClassifier.load(tmp_path / "moods")
     assert again.classes == ["glad", "sad"]
     assert again.predict(moods.texts[0]) == reader.predict(moods.texts[0])
-    assert again.record["scores"] == reader.record["scores"]
+    assert again.record.scores == reader.record.scores
 
 
 def test_generators_and_classifiers_are_not_taken_for_each_other(reader, poet, tmp_path):

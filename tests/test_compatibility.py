@@ -42,7 +42,7 @@ def test_an_old_state_is_resumed_to_where_it_would_have_come(folder, name):
     expected = EXPECTED[name]
     with Run(folder / name) as run:
         saved = run.saved()
-        assert saved.progress.step == expected["step"]
+        assert saved.state.step == expected["step"]
         *_, last = run.resume(saved, Text.open([str(folder / "verse.txt")]))
     assert last.number == expected["resumed_steps"]
     assert last.score.bits_per_character == pytest.approx(expected["resumed_bits"], rel=1e-3)

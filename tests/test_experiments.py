@@ -66,7 +66,7 @@ def test_each_classifier_begins_fresh_and_is_scored_on_the_same_texts(data):
     ):
         assert is_fresh(reader.model, shapes[name], Classifier)
         assert reader.classes == data.classes
-        assert reader.record["max_length"] == 5
+        assert reader.record.max_length == 5
         *_, last = steps
         assert last.finished
         judged.append(last.score.labels.tolist())

@@ -4,6 +4,7 @@ import inspect
 import typing
 
 import pytest
+import torch
 
 import chargen
 from chargen import ChargenError, Prefix, Sampler, TextGenerator
@@ -126,7 +127,7 @@ def test_a_short_text_is_trained_with_fewer_lanes_and_a_shorter_window(verse):
     writer = TextGenerator.new(verse[:500], hidden_size=8)
     for _ in writer.train(verse[:500], steps=2):
         pass
-    training = writer.record["training"]
+    training = writer.record.training
     assert training["batch"] * training["window"] < 100
 
 
@@ -141,3 +142,16 @@ def test_training_on_forgets_the_old_weights_in_writing(verse):
 def test_a_negative_seed_is_an_error(poet):
     with pytest.raises(ChargenError, match="seed must be 0 or more, got -1"):
         poet.generate(seed=-1)
+
+
+def test_half_precision_halves_the_file_and_keeps_the_score(poet, verse, tmp_path):
+    poet.save(tmp_path / "full")
+    poet.save(tmp_path / "half", half=True)
+    full, half = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half"))
+    header = 2048  # bytes at most, for the names and shapes
+    assert full / 2 <= half <= full / 2 + header
+    again = TextGenerator.load(tmp_path / "half")
+    assert {weight.dtype for weight in again.model.parameters()} == {torch.float32}
+    bits = [writer.score(verse).bits_per_character for writer in (poet, again)]
+    assert bits[0] == pytest.approx(bits[1], abs=1e-3)
+    assert len(again.generate("the sea", length=20, seed=1)) == len("the sea") + 20

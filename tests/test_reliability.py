@@ -559,10 +559,10 @@ def _pickle(folder, sign):
         (_config(lambda c: c["model"].update(embedding_size=2.5)), "embedding_size must be"),
         (_config(lambda c: c["model"].update(dropout="much")), "dropout must be"),
         (_config(lambda c: c["model"].update(cell=["lstm"])), "damaged"),
-        (_config(lambda c: c["model"].update(vocab_size=7)), "its tokenizer has 18 ids"),
+        (_config(lambda c: c["model"].update(vocab_size=7)), "its tokenizer has 18 tokens"),
         (_config(lambda c: c["corpus"].update(split_on="line")), "no end symbol"),
         (_config(lambda c: c["corpus"].update(split_on="")), "no end symbol"),
-        (_vocabulary("abc"), "its tokenizer has 3 ids"),
+        (_vocabulary("abc"), "its tokenizer has 3 tokens"),
         (_vocabulary("aabbccddeeffgghhii"), "damaged"),
         (_vocabulary(["\ud800"] * 18), "damaged"),
         (_config(lambda c: c.update(format=999)), "newer one.*pip install"),
@@ -753,7 +753,7 @@ def test_going_on_by_the_real_command(call, files, tmp_path, verse):
     assert f"note: {newest.relative_to(tmp_path)}/state.safetensors is missing or was changed" in err
     for state in state_folders(tmp_path / "checkpoints" / "verse"):
         (state / "manifest.json").write_text("{")
-    plain(*call("train", "--resume", "--steps", 12), 1, "no state .* can be gone on from")
+    plain(*call("train", "--resume", "--steps", 12), 1, "no usable training state")
 
 
 @row(64, what="a torn last line of the metrics is cut off, no step comes twice: runs/test_run.py")
@@ -790,7 +790,7 @@ def test_a_signal_keeps_everything(start, call, files, tmp_path, number):
     assert "chargen train --resume -o checkpoints/verse" in err
     assert not list(folder.rglob("*.new"))
     with Run(folder) as run:
-        assert run.saved().progress.step == stopped
+        assert run.saved().state.step == stopped
     TextGenerator.load(folder)
     if number == signal.SIGINT:
         status, out, err = call("train", "--resume", "--steps", stopped + 5, "--json")

@@ -20,9 +20,11 @@ def info(model: str | None, as_json: bool) -> None:
       chargen info
       chargen info -m checkpoints/shakespeare --json
     """
+    from chargen.storage import checkpoint
+
     writer = load_model(model)
     if as_json:
-        click.echo(json.dumps(writer.record))
+        click.echo(json.dumps(checkpoint.to_config(writer.model, writer.record.to_json())))
         return
     config = writer.model.config
     click.echo(
@@ -30,8 +32,8 @@ def info(model: str | None, as_json: bool) -> None:
         f"embedding {config.embedding_size}: {config.parameters:,} parameters"
     )
     click.echo(f"tokenizer   {writer.tokenizer.kind}: {writer.tokenizer.describe()}")
-    for title, fields in writer.record.items():
-        if isinstance(fields, dict) and title != "model":
+    for title, fields in writer.record.to_json().items():
+        if isinstance(fields, dict):
             shown = (f"{k.replace('_', ' ')} {_plain(v)}" for k, v in fields.items() if v is not None)
             click.echo(f"{title:<11} {', '.join(shown)}")
     click.echo("weights")

@@ -267,7 +267,7 @@ def _resume(run: Run, saved: ResumePoint, request: TrainRequest) -> ResumedTrain
         say(f"note: {fault}; resuming from the state before it")
     training = ResumedTraining(run, saved, request)
     _say_corpus(training)
-    config, state = saved.writer.model.config, saved.progress
+    config, state = saved.writer.model.config, saved.state
     say(
         f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
         f"{config.parameters / 1e6:.2f} M parameters, at step {state.step:,} after "
@@ -305,7 +305,7 @@ def _scores(folder: Path) -> dict[str, Any]:
     from chargen.generator import TextGenerator
 
     writer = TextGenerator.load(folder)
-    scores = writer.record["scores"]
+    scores = writer.record.scores
     return {
         "checkpoint": str(folder),
         "parameters": writer.model.config.parameters,
@@ -315,7 +315,7 @@ def _scores(folder: Path) -> dict[str, Any]:
         "val_nats_per_token": scores["val_nats_per_token"],
         "val_bits_per_character": scores["val_bits_per_character"],
         "best_step": scores["step"],
-        "seed": writer.record["training"]["seed"],
+        "seed": writer.record.training["seed"],
     }
 
 

@@ -1,21 +1,21 @@
-"""A training that lives in a folder: it can be stopped, killed or moved, and goes on bit for bit.
+"""A training that lives in a folder: it can be stopped, killed or moved, and resumed bit for bit.
 
-    with Run("checkpoints/verse") as run:             # nobody else trains there meanwhile
+    with Run("checkpoints/verse") as run:             # keeps other processes out of the folder
         for step in run.begin(writer, corpus, TrainConfig(minutes=3)):
-            ...                                       # leaving the loop keeps everything
+            ...                                       # leaving the loop saves everything
 
     with Run("checkpoints/verse") as run:
         for step in run.resume(run.saved(), text):    # as if it had never been stopped
             ...
 
-Beside the files of the model, which is the best so far, the folder then holds
+Beside the files of the model, which is the best one so far, the folder then holds
 
-    metrics.jsonl           a line per evaluation
-    samples.txt             what it wrote along the way
+    metrics.jsonl           a line for each evaluation
+    samples.txt             what the model wrote at each evaluation
     resume/state-0000042    all that the next step depends on; the last two are kept
 
-Bit for bit means: on a CPU, with the same number of threads and the same torch. On another device or
-with other threads a training goes on just as well, only sums are rounded differently.
+Bit for bit holds on a CPU, with the same number of threads and the same torch. Elsewhere a training
+resumes just as well, but sums are rounded differently.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ from chargen.data.text import Text
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
 from chargen.inspection.copies import Copies
-from chargen.runs.state import LINES, ResumePoint, keep_state, load_state, state_folders
+from chargen.runs.state import LOGS, ResumePoint, load_state, save_state, state_folders
 from chargen.storage import atomic, checkpoint
 from chargen.storage.lock import claimed
+from chargen.storage.record import Record
 from chargen.storage.schema import conform, parse
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
@@ -47,9 +48,9 @@ from chargen.training.distributed import ALONE, Ranks
 from chargen.training.loop import Step, isolated
 from chargen.training.state import TrainingState
 
-SAVE_SECONDS = 60.0  # between two states; one is also kept at every evaluation
-SAVE_SHARE = 1 / 150  # of the time; where it would be more, an evaluation passes without a state
-CHEAP_SECONDS = 0.02  # that a save may always take
+SAVE_SECONDS = 60.0  # between two states; one is also saved at every evaluation
+SAVE_SHARE = 1 / 150  # of the time may go into saving at evaluations
+CHEAP_SECONDS = 0.02  # a save that is faster than this is always worth its time
 SAMPLE_LENGTH = 200  # characters written at an evaluation
 _SCORES = {
     **{"step": int, "steps": int, "seconds": int | float, "characters_per_second": int | float},
@@ -59,18 +60,19 @@ _SCORES = {
 
 
 class Run:
-    """The folder of a training, claimed for as long as the `with` block lasts.
+    """The folder of a training, which no other process can write to inside the `with` block.
 
-    Raises ChargenError on entry where another process trains in the folder, or where it cannot be
-    written.
+    `save_seconds` is the time between two saved states. Of several processes that train together
+    (`ranks`), the main one writes. Entering the block raises ChargenError if another process trains
+    in the folder, or if the folder cannot be written.
     """
 
     def __init__(
         self, folder: str | Path, save_seconds: float = SAVE_SECONDS, ranks: Ranks = ALONE
     ) -> None:
         self.folder = Path(folder)
+        self.ranks = ranks
         self._save_seconds = save_seconds
-        self.ranks = ranks  # of several processes, the first one writes
         self._stack = ExitStack()
 
     def __enter__(self) -> Run:
@@ -82,26 +84,25 @@ class Run:
         self._stack.close()
 
     def saved(self, device: torch.device | str = "cpu") -> ResumePoint | None:
-        """The newest sound state; None where there is none at all.
+        """Loads the newest state that is intact, its model on `device`; None if none was ever saved.
 
-        Raises ChargenError where there are only damaged ones, or a model without any.
+        Raises ChargenError if all states are damaged, or if there is a model without any.
         """
-        faults = []
+        faults: list[str] = []
         for folder in reversed(state_folders(self.folder)):
             try:
-                found = load_state(folder, torch.device(device))
+                saved = load_state(folder, torch.device(device))
             except ChargenError as error:
                 faults.append(str(error))
-                continue
-            found.faults = faults
-            found.finished = self._finished(found.progress)
-            return found
+            else:
+                return replace(saved, faults=faults, finished=self._finished(saved.state))
         if faults:
-            raise ChargenError(f"no state of this training can be gone on from: {'; '.join(faults)}")
+            raise ChargenError(f"cannot resume: no usable training state: {'; '.join(faults)}")
         if (self.folder / atomic.MANIFEST).exists():
             raise ChargenError(
                 f"{self.folder} holds a model, but not the state of its training (the folder resume "
-                "is not there); train anew with another --out"
+                "is not there)",
+                "train anew with another {out}",
             )
         return None
 
@@ -113,24 +114,25 @@ class Run:
         settings: dict[str, Any] | None = None,
         threads: int | None = None,
     ) -> Iterator[Step]:
-        """Trains from the first step; see `TextGenerator.train`. An earlier training is replaced.
+        """Trains from the first step, like `TextGenerator.train`; replaces an earlier training.
 
-        `settings` come back with `saved`. At most `threads` CPU threads are used. Each evaluation has
-        a sample. Raises ChargenError where files of the folder would be replaced that are not those of
-        a training.
+        Steps with an evaluation have a sample. `settings` are for the caller: JSON values that are
+        saved with each state and come back in `ResumePoint.settings`. At most `threads` CPU threads
+        are used. Raises ChargenError if files would be replaced that no training wrote.
         """
         if self.ranks.is_main:
             with writing(self.folder):
-                if not state_folders(self.folder):  # which has lines and perhaps no model yet
-                    atomic.refuse_foreign(self.folder, LINES)
-                for state in state_folders(self.folder):
-                    shutil.rmtree(state)
-                for name in LINES:
+                states = state_folders(self.folder)
+                if not states:  # a training without a model yet has logs, but no manifest
+                    atomic.refuse_foreign(self.folder, LOGS)
+                for path in states:
+                    shutil.rmtree(path)
+                for name in LOGS:
                     (self.folder / name).unlink(missing_ok=True)
-        progress = TrainingState.begin(writer.model, config, ranks=self.ranks)
-        progress.threads = threads
-        training = self._steps(writer, corpus, config, progress, settings or {}, is_new=True)
-        return self._opened(isolated(training, threads))
+        state = TrainingState.begin(writer.model, config, ranks=self.ranks)
+        state.threads = threads
+        training = self._steps(writer, corpus, config, state, settings or {}, is_new=True)
+        return self._close_on_exit(isolated(training, state.threads))
 
     def resume(
         self,
@@ -141,57 +143,38 @@ class Run:
         epochs: float | None = None,
         steps: int | None = None,
     ) -> Iterator[Step]:
-        """Goes on from a state, with the budget that it had or with another one.
+        """Continues from a saved state, with the budget that it had or with another one.
 
-        Raises ChargenError for another text, and for a budget that is spent already.
+        A new budget counts from the beginning of the training. Raises ChargenError for another text
+        than before, and for a budget that is already spent.
         """
         text = Text.from_string(text) if isinstance(text, str) else text
         saved.refuse_other_text(text.name, text.sha256)
-        writer, progress = saved.writer, saved.progress
+        writer, state, config = saved.writer, saved.state, saved.config
         if isinstance(text, Text):
-            text = writer.prepare(text, saved.record["corpus"]["val_fraction"])
+            text = writer.prepare(text, writer.record.corpus.val_fraction or 0.0)
         budget = {"minutes": minutes, "epochs": epochs, "steps": steps}
-        config = saved.config
-        if any(value is not None for value in budget.values()):
+        if any(amount is not None for amount in budget.values()):
             config = replace(config, **budget)  # type: ignore[arg-type]
         if config != saved.config:
-            spent = {
-                "minutes": progress.seconds / 60,
-                "epochs": progress.position * config.batch / len(text.training),
-                "steps": progress.step,
-            }
-            read = progress.steps_in_generation * config.batch * config.window / len(text.training)
-            last = progress.generation + 1 == config.generations
-            taught = progress.generation > 0
-            most = max_epochs(writer.model.config.parameters, len(text.training), taught)
-            if minutes is not None and last and read > 0.95 * most:
-                raise ChargenError(
-                    f"this training has read its text {spent['epochs']:.3g} times, which is enough; "
-                    "to go on all the same, give --epochs, which counts from its beginning"
-                )
-            for name, value in budget.items():
-                if value is not None and value <= spent[name]:
-                    raise ChargenError(
-                        f"{value:g} {name} are spent: this training has had {spent[name]:.3g}; "
-                        "give a larger budget, which counts from its beginning"
-                    )
-            progress.over = False
-        if next(saved.writer.model.parameters()).device.type == "cpu":
-            # As many as before add up in the same order; more than there are is not for us to take.
-            progress.threads = max(1, saved.record["place"]["threads"])
-        mine = self.ranks.lanes(config.batch)
-        progress.carried = [tuple(t[:, mine].clone() for t in layer) for layer in progress.carried]
-        self.ranks.barrier()  # until all have read it
+            _refuse_spent_budget(saved, config, len(text.training))
+            state.over = False
+        if next(writer.model.parameters()).device.type == "cpu":
+            # Only as many threads as before round sums as before; the caller's number is the limit.
+            state.threads = max(1, saved.environment["threads"])
+        lanes = self.ranks.lanes(config.batch)
+        state.carried = [tuple(t[:, lanes].clone() for t in layer) for layer in state.carried]
+        self.ranks.barrier()  # the main process changes the folder once all have read it
         if self.ranks.is_main:
             with writing(self.folder):
                 atomic.recover_interrupted_commit(self.folder)
-                for name in LINES:
-                    _trim(self.folder / name, saved.record["lines"][name])
-        training = self._steps(writer, text, config, progress, saved.settings, is_new=False)
-        return self._opened(isolated(training, progress.threads))
+                for name in LOGS:
+                    _truncate(self.folder / name, saved.log_bytes[name])
+        training = self._steps(writer, text, config, state, saved.settings, is_new=False)
+        return self._close_on_exit(isolated(training, state.threads))
 
-    def _opened(self, steps: Generator[Step]) -> Iterator[Step]:
-        """Steps that end with the `with` block, wherever the loop over them was left."""
+    def _close_on_exit(self, steps: Generator[Step]) -> Iterator[Step]:
+        """Returns `steps`, which end with the `with` block if the loop over them was left."""
         return self._stack.enter_context(closing(steps))
 
     def _steps(
@@ -199,52 +182,44 @@ class Run:
         writer: TextGenerator,
         corpus: Corpus,
         config: TrainConfig,
-        now: TrainingState,
+        state: TrainingState,
         settings: dict[str, Any],
         is_new: bool,
     ) -> Generator[Step]:
-        kept, cost = time.monotonic(), 0.0
-
-        def keep() -> None:
-            nonlocal kept, cost
-            began = time.monotonic()
-            with writing(self.folder):  # which may be removed while we look what is there
-                whole = [tuple(map(self.ranks.all_gather, layer)) for layer in now.carried]
-                if self.ranks.is_main:
-                    keep_state(self.folder, writer, config, replace(now, carried=whole), settings)
-            kept = time.monotonic()
-            cost = kept - began
-
-        steps = writer.train_on(corpus, config, now, self.ranks)
+        saver = _StateSaver(
+            self.folder, self.ranks, writer, config, state, settings, self._save_seconds
+        )
+        steps = writer.train_on(corpus, config, state, self.ranks)
         if is_new:
-            keep()  # from here on nothing is lost
+            saver.save()  # whatever happens from here on, the training can be resumed
         try:
             for step in steps:
                 if step.finished:
                     break
                 if step.evaluated and self.ranks.is_main:
-                    step = replace(
-                        step, sample=writer.generate(length=SAMPLE_LENGTH, seed=step.number)
-                    )
-                    self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
-                    self._append("samples.txt", f"--- step {step.number}\n{step.sample}\n\n")
+                    sample = writer.generate(length=SAMPLE_LENGTH, seed=step.number)
+                    step = replace(step, sample=sample)
+                    self._log(step)
                     if step.best_step == step.number:
                         writer.save(self.folder)
-                since = time.monotonic() - kept
-                cheap = cost < max(CHEAP_SECONDS, SAVE_SHARE * since)
-                wanted = now.over or since >= self._save_seconds or (step.evaluated and cheap)
-                if self.ranks.broadcast(wanted)[0]:
-                    keep()
+                if saver.is_due(step):
+                    saver.save()
                 yield step
-        except GeneratorExit:  # whoever looked on has left the loop
-            keep()
+        except GeneratorExit:  # the caller has left the loop
+            saver.save()
             if self.ranks.is_main and not (self.folder / atomic.MANIFEST).exists():
                 writer.save(self.folder)
             raise
         if self.ranks.is_main:
-            self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
+            self._log(step)
             writer.save(self.folder)
         yield step
+
+    def _log(self, step: Step) -> None:
+        """Appends the metrics of a step, and its sample unless it is the last, to the logs."""
+        self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
+        if not step.finished:
+            self._append("samples.txt", f"--- step {step.number}\n{step.sample}\n\n")
 
     def _append(self, name: str, text: str) -> None:
         with writing(self.folder / name):
@@ -254,37 +229,97 @@ class Run:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def _finished(self, now: TrainingState) -> bool:
-        """Whether the model is the one that this training ended with."""
+    def _finished(self, state: TrainingState) -> bool:
+        """Returns whether the model in the folder is the one that the training ended with."""
         with suppress(ChargenError, FileNotFoundError):
             sums = atomic.manifest(self.folder)
-            record, _, _ = checkpoint.describe(self.folder, sums, checkpoint.KIND)
-            conform(record, {"scores": _SCORES}, "config.json")
-            return now.over and record["scores"]["final"] and record["scores"]["steps"] == now.step
+            config, _, _ = checkpoint.read_config(self.folder, sums, checkpoint.KIND)
+            conform(config, {"scores": _SCORES}, "config.json")
+            scores = config["scores"]
+            return state.over and scores["final"] and scores["steps"] == state.step
         return False
 
 
-def corpus_of(folder: Path, record: dict[str, Any]) -> Copies:
-    """The text that a model in a folder was trained on, indexed, as its record of the corpus knows it.
+@dataclass
+class _StateSaver:
+    """Saves the state of a training, and knows when that is worth the time that it takes."""
 
-    Raises ChargenError where it is neither in the cache nor where it was.
+    folder: Path
+    ranks: Ranks
+    writer: TextGenerator
+    config: TrainConfig
+    state: TrainingState
+    settings: dict[str, Any]
+    save_seconds: float
+    saved_at: float = field(default_factory=time.monotonic)
+    cost: float = 0.0  # seconds that the last save took
+
+    def save(self) -> None:
+        """Saves the state; all processes have to call it, since each has some of the lanes."""
+        began = time.monotonic()
+        carried = [tuple(map(self.ranks.all_gather, layer)) for layer in self.state.carried]
+        if self.ranks.is_main:
+            with writing(self.folder):  # listing its states fails if somebody removes the folder
+                state = replace(self.state, carried=carried)
+                save_state(self.folder, self.writer, self.config, state, self.settings)
+        self.saved_at = time.monotonic()
+        self.cost = self.saved_at - began
+
+    def is_due(self, step: Step) -> bool:
+        """Returns whether to save after this step, the same on all processes."""
+        elapsed = time.monotonic() - self.saved_at
+        cheap = self.cost < max(CHEAP_SECONDS, SAVE_SHARE * elapsed)
+        due = self.state.over or elapsed >= self.save_seconds or (step.evaluated and cheap)
+        return bool(self.ranks.broadcast(due)[0])
+
+
+def corpus_of(folder: Path, record: Record) -> Copies:
+    """Returns the index of the text that the model in `folder` was trained on.
+
+    The text is found in the cache, or in the files that the training read it from. Raises
+    ChargenError if it is in neither, or was changed.
     """
-    known = record.get("corpus", {})
-    sha256, encoding, sources = str(known.get("sha256")), "utf-8", [str(known.get("name"))]
+    sha256, encoding, sources = str(record.corpus.sha256), "utf-8", [str(record.corpus.name)]
     for state in state_folders(folder):
         with suppress(ChargenError, KeyError, OSError, TypeError):
             settings = parse(state, (state / "config.json").read_bytes())["settings"]
             sources, encoding = list(map(str, settings["corpus"])), str(settings["encoding"])
-    if found := Copies.cached(sha256, encoding):
-        return found
+    if cached := Copies.cached(sha256, encoding):
+        return cached
     with suppress(ChargenError):
         text = Text.open(sources, encoding)
         if text.sha256 == sha256:
             return Copies.of(text)
     raise ChargenError(
-        f"the corpus {known.get('name', '')!r} of the model is not where it was, or was changed "
-        "since; say where it is with --corpus"
+        f"the corpus {record.corpus.name or ''!r} of the model is not where it was, or was changed "
+        "since",
+        "say where it is with {corpus}",
     )
+
+
+def _refuse_spent_budget(saved: ResumePoint, config: TrainConfig, tokens: int) -> None:
+    """Raises ChargenError for a budget that is spent, or minutes that the training would not use."""
+    state = saved.state
+    spent = {
+        "minutes": state.seconds / 60,
+        "epochs": state.position * config.batch / tokens,
+        "steps": state.step,
+    }
+    unit, amount = config.budget
+    read = state.steps_in_generation * config.batch * config.window / tokens
+    is_last = state.generation + 1 == config.generations
+    is_student = state.generation > 0
+    limit = max_epochs(saved.writer.model.config.parameters, tokens, is_student)
+    if unit == "minutes" and is_last and read > 0.95 * limit:
+        raise ChargenError(
+            f"this training has read its text {spent['epochs']:.3g} times, which is enough",
+            "to train on all the same, give {epochs}, counted from its beginning",
+        )
+    if amount <= spent[unit]:
+        raise ChargenError(
+            f"{amount:g} {unit} are spent: this training has had {spent[unit]:.3g}",
+            "give a larger budget, counted from its beginning",
+        )
 
 
 def _metrics(step: Step) -> dict[str, Any]:
@@ -300,7 +335,7 @@ def _metrics(step: Step) -> dict[str, Any]:
     }
 
 
-def _trim(path: Path, size: int) -> None:
-    """Cuts off what was written after the state was kept, a torn last line included."""
+def _truncate(path: Path, size: int) -> None:
+    """Cuts off what was written after the state was saved, such as the half of a line."""
     if path.is_file() and path.stat().st_size > size:
         os.truncate(path, size)

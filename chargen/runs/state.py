@@ -1,7 +1,8 @@
-"""A training as it was after one of its steps: kept in a folder of its own, loaded sound or refused.
+"""The state of a training after one of its steps, in a folder of its own, and back.
 
-Each is `resume/state-0000042` in the folder of the training, with the network, the optimiser, the
-randomness, what the lanes carry, and all else that the next step depends on.
+The folder is `resume/state-0000042` in that of the training. It holds the network, the optimiser, the
+state of the random number generator, the recurrent state of every lane, and all else that the next
+step depends on. It is loaded intact or not at all.
 """
 
 from __future__ import annotations
@@ -16,153 +17,153 @@ import torch
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
 from chargen.storage import atomic, checkpoint
+from chargen.storage.record import CorpusRecord, Record
 from chargen.storage.schema import conform
 from chargen.training.config import TrainConfig
 from chargen.training.state import TrainingState, number_schema
 
-LINES = ("metrics.jsonl", "samples.txt")  # files that grow, of which a state keeps the lengths
-_KIND = "training"
-_KEPT = 2  # states; the older one is for when the newer turns out to be damaged
+LOGS = ("metrics.jsonl", "samples.txt")  # files that grow while a training runs
+_KEPT_STATES = 2  # the older one is for the case that the newer one is damaged
 _TENSORS = "state.safetensors"
-_STATE = {  # what config.json of a state must hold
+_STATE = {  # the schema of config.json in the folder of a state
     "corpus": {"name": str, "sha256": str, "split_on": str | None, "val_fraction": int | float},
     "training": dict,
     "settings": dict,
     "place": {"torch": str, "device": str, "threads": int},
-    "lines": dict.fromkeys(LINES, int),
+    "lines": dict.fromkeys(LOGS, int),
     "progress": number_schema(),
 }
-_FIRST = {"generation": 0, "first_step": 0, "first_second": 0.0}  # which older states do not have
+# States that were saved before there were generations lack these.
+_FIRST_GENERATION = {"generation": 0, "first_step": 0, "first_second": 0.0}
 
 
 @dataclass
 class ResumePoint:
-    """A training as it was when its state was last kept."""
+    """A saved state of a training, loaded with its model; `Run.resume` continues from it."""
 
     writer: TextGenerator
     config: TrainConfig
-    progress: TrainingState
-    record: dict[str, Any]  # config.json of the state
-    faults: list[str] = field(default_factory=list)  # why newer states were passed over
-    finished: bool = False
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What `begin` was told to remember."""
-        found: dict[str, Any] = self.record["settings"]
-        return found
+    state: TrainingState
+    settings: dict[str, Any]  # those that `Run.begin` was given
+    environment: dict[str, Any]  # the torch version, device and number of threads at that time
+    log_bytes: dict[str, int]  # the size of each of `LOGS` at that time
+    faults: list[str] = field(default_factory=list)  # why newer states were not loaded
+    finished: bool = False  # whether the training was at its end
 
     def inexact(self) -> str:
-        """Why going on will not be bit for bit as if the training had never stopped, or nothing."""
-        before, now = self.record["place"], _place(self.writer, self.progress)
+        """Returns why resuming here would not give the same bits as never stopping, or ""."""
+        before, now = self.environment, _environment(self.writer, self.state)
         changed = [f"{k} {before[k]} then, {now[k]} now" for k in now if now[k] != before[k]]
         if not changed:
             return ""
         return (
-            f"{', '.join(changed)}: sums are rounded differently, so from here on this is not bit for "
-            "bit the training that never stopped"
+            f"{', '.join(changed)}: sums are rounded differently, so from here on this training is "
+            "not bit for bit what it would have been without the stop"
         )
 
     def refuse_other_text(self, name: str, sha256: str) -> None:
-        """Raises ChargenError for a text that is not the one trained on."""
-        corpus = self.writer.record["corpus"]
-        if sha256 != corpus["sha256"]:
+        """Raises ChargenError for a text, with its `name` for the error, that was not trained on."""
+        before = self.writer.record.corpus.sha256
+        if sha256 != before:
             raise ChargenError(
                 f"{name} is not the text that this training began with: its sha256 was "
-                f"{corpus['sha256'][:12]}… and is {sha256[:12]}… now; put the old text back, or train "
-                "anew without --resume, with another --out"
+                f"{str(before)[:12]}… and is {sha256[:12]}… now",
+                "put the old text back, or train anew without {resume}, with another {out}",
             )
 
 
 def state_folders(folder: Path) -> list[Path]:
-    """The states of a training, the newest last."""
-    found = (folder / "resume").glob("state-*")
-    return sorted(state for state in found if state.name.removeprefix("state-").isdecimal())
+    """Returns the folders of the saved states of a training, the newest last."""
+    folders = (folder / "resume").glob("state-*")
+    return sorted(state for state in folders if state.name.removeprefix("state-").isdecimal())
 
 
-def keep_state(
+def save_state(
     folder: Path,
     writer: TextGenerator,
     config: TrainConfig,
-    now: TrainingState,
+    state: TrainingState,
     settings: dict[str, Any],
 ) -> None:
-    """Keeps the next state of a training beside the earlier ones, then drops all but the last two."""
+    """Saves a state to the folder of its training, then removes all older ones but one.
+
+    Raises ChargenError if it cannot be written; the states from before are then still there.
+    """
     earlier = state_folders(folder)
     number = int(earlier[-1].name.removeprefix("state-")) + 1 if earlier else 0
-    record = {
+    config_json = {
         "format": checkpoint.FORMAT,
-        "kind": _KIND,
+        "kind": checkpoint.TRAINING,
         "model": asdict(writer.model.config),
-        "corpus": writer.record["corpus"],
+        "corpus": writer.record.corpus.to_json(),
         "training": asdict(config),
         "settings": settings,
-        "place": _place(writer, now),
-        "lines": {name: _size(folder / name) for name in LINES},
-        "progress": now.numbers(),
+        "place": _environment(writer, state),
+        "lines": {name: _size(folder / name) for name in LOGS},
+        "progress": state.numbers(),
     }
-    state = folder / "resume" / f"state-{number:07}"
-    draft = state.with_suffix(".new")
-    with writing(state):
-        for leftover in state.parent.glob("state-*.new"):  # of a process that was killed
+    path = folder / "resume" / f"state-{number:07}"
+    draft = path.with_suffix(".new")
+    with writing(path):
+        for leftover in path.parent.glob("state-*.new"):  # of a process that was killed
             shutil.rmtree(leftover)
         try:
             atomic.commit(
                 draft,
                 {
-                    "config.json": checkpoint.to_json(record),
+                    "config.json": checkpoint.json_bytes(config_json),
                     **writer.tokenizer.dump(),
-                    _TENSORS: checkpoint.pack(now.tensors(writer.model)),
+                    _TENSORS: checkpoint.tensor_bytes(state.tensors(writer.model)),
                 },
             )
         except ChargenError:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        draft.rename(state)
-        atomic.sync(state.parent)
-        for old in earlier[: 1 - _KEPT]:
+        draft.rename(path)
+        atomic.sync(path.parent)
+        for old in earlier[: 1 - _KEPT_STATES]:
             shutil.rmtree(old, ignore_errors=True)
 
 
 def load_state(folder: Path, device: torch.device) -> ResumePoint:
-    """What `keep_state` wrote; raises ChargenError for anything else."""
+    """Loads what `save_state` wrote to `folder`; raises ChargenError for anything else."""
     try:
         sums = atomic.manifest(folder)
     except FileNotFoundError:
         raise ChargenError(f"{folder} lacks its {atomic.MANIFEST}") from None
-    record, config, tokenizer = checkpoint.describe(folder, sums, _KIND)
-    model, tensors = checkpoint.build(folder, sums, _TENSORS, config)
+    values, shape, tokenizer = checkpoint.read_config(folder, sums, checkpoint.TRAINING)
+    model, tensors = checkpoint.read_tensors(folder, sums, _TENSORS, shape)
     try:
-        record["progress"] = _FIRST | record["progress"]
-        conform(record, _STATE, "config.json")
-        training, now = TrainConfig(**record["training"]), record["progress"]
-        if now["first_step"] > now["step"] or now["generation"] >= training.generations:
-            raise ChargenError("its generation is none that this training has come to")
+        values["progress"] = _FIRST_GENERATION | values["progress"]
+        conform(values, _STATE, "config.json")
+        config, numbers = TrainConfig(**values["training"]), values["progress"]
+        if numbers["first_step"] > numbers["step"] or numbers["generation"] >= config.generations:
+            raise ChargenError("its generation is not one of this training")
         rng = tensors.pop("rng")
-        if tensors["state.0.0"].shape[1] != training.batch:
-            raise ChargenError(f"its carried state is not that of {training.batch} lanes")
-        writer = TextGenerator(model.to(device), tokenizer, {"corpus": record["corpus"]})
-        progress = TrainingState.begin(model, training)
+        if tensors["state.0.0"].shape[1] != config.batch:
+            raise ChargenError(f"its recurrent state is not that of {config.batch} lanes")
+        record = Record(CorpusRecord.from_json(values["corpus"]))
+        writer = TextGenerator(model.to(device), tokenizer, record)
+        state = TrainingState.begin(model, config)
         if any(name.startswith("teacher.") for name in tensors):
-            progress.set_teacher({k: torch.empty_like(v) for k, v in model.named_parameters()})
-        expected = progress.tensors(model)
-        del expected["rng"]
+            state.set_teacher({k: torch.empty_like(v) for k, v in model.named_parameters()})
+        expected = state.tensors(model)
+        del expected["rng"]  # its size depends on the device
         if any(name.startswith("best.") for name in tensors):
             expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
-        checkpoint.check(folder / _TENSORS, tensors, expected)
-        progress.restore(model, tensors | {"rng": rng}, record["progress"])
-        saved = ResumePoint(writer, training, progress, record)
-        return saved
+        checkpoint.check_tensors(folder / _TENSORS, tensors, expected)
+        state.restore(model, tensors | {"rng": rng}, numbers)
     except ChargenError as error:
-        raise ChargenError(f"{folder} is damaged: {error}") from error
+        raise error.within(f"{folder} is damaged") from error
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ChargenError(f"{folder} is damaged: {error!r}") from error
+    return ResumePoint(writer, config, state, values["settings"], values["place"], values["lines"])
 
 
-def _place(writer: TextGenerator, progress: TrainingState) -> dict[str, Any]:
-    """Where a training is at work, as far as the rounding of its sums depends on it."""
+def _environment(writer: TextGenerator, state: TrainingState) -> dict[str, Any]:
+    """Returns all besides the state that the rounding of sums depends on."""
     device = writer.model.head.weight.device.type
-    threads = min(progress.threads or torch.get_num_threads(), torch.get_num_threads())
+    threads = min(state.threads or torch.get_num_threads(), torch.get_num_threads())
     return {"torch": torch.__version__, "device": device, "threads": threads}
 
 

@@ -1,9 +1,9 @@
-"""Files that are never half there: written beside, synced, renamed, their sums in a manifest.
+"""Folders whose files are replaced all or none, even if the power fails on the way.
 
-A commit writes every file of a folder anew under the ending `.new`, then the manifest, and renames
-the files last. The manifest is the moment of truth: a file that does not have the sum that it names
-is looked for under its `.new` name. So whenever the plug is pulled, the folder holds the old files
-or the new ones.
+A commit first writes every file under a second name (`config.json.new`), each synced to the disk,
+then renames the manifest, then the files. The rename of the manifest is the moment of the commit:
+before it, the old manifest names the old files; after it, the new manifest names the new ones, and a
+file without the sha256 that it names is found under its second name.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from chargen.errors import ChargenError, writing
 from chargen.storage.schema import parse
 
 MANIFEST = "manifest.json"
-_MANIFEST_BYTES = 1 << 16  # at most
+_MAX_MANIFEST_BYTES = 1 << 16
 
 
 def commit(folder: Path, files: dict[str, bytes]) -> None:
-    """Writes files and their manifest, all or none; other files of the folder stay as they are.
+    """Writes files and their manifest, all or none; other files of the folder are left alone.
 
-    Raises ChargenError where the folder cannot be written, and where it holds a file of one of these
-    names that no commit put there; what was there is then still sound.
+    Raises ChargenError if the folder cannot be written, or if it holds a file of one of these names
+    that no commit wrote. The folder is then as it was before.
     """
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = (json.dumps(sums, indent=1) + "\n").encode()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        # The `.new` files of an interrupted commit may be the only good copies of what they hold.
+        # The drafts of an interrupted commit may be the only good copies of its files.
         recover_interrupted_commit(folder)
         refuse_foreign(folder, list(files))
         drafts = {
@@ -51,11 +51,11 @@ def commit(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def manifest(folder: Path) -> dict[str, str]:
-    """The files of a folder by the sha256 that each was written with.
+    """Returns the sha256 of each file that the last commit wrote, by the name of the file.
 
-    Raises ChargenError where it is damaged, FileNotFoundError where there is none.
+    Raises ChargenError if the manifest is damaged, FileNotFoundError if there is none.
     """
-    data = _bytes(folder / MANIFEST, _MANIFEST_BYTES)
+    data = _bytes(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     if data is None:
         raise FileNotFoundError(folder / MANIFEST)
     sums = parse(folder / MANIFEST, data)
@@ -66,9 +66,10 @@ def manifest(folder: Path) -> dict[str, str]:
 
 
 def read(folder: Path, sums: dict[str, str], name: str, limit: int) -> bytes:
-    """A file of a folder, believed only with the sum that the manifest names.
+    """Reads a file of a folder whose manifest is `sums`.
 
-    Raises ChargenError where it is missing, changed, or longer than `limit` bytes, then unread.
+    Raises ChargenError if the file is missing, is not the one that was committed, or is longer than
+    `limit` bytes, in which case it is not read at all.
     """
     for path in (folder / name, folder / f"{name}.new"):
         data = _bytes(path, limit)
@@ -80,9 +81,9 @@ def read(folder: Path, sums: dict[str, str], name: str, limit: int) -> bytes:
 
 
 def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
-    """Raises ChargenError where the folder holds a file of one of these names, but no commit of ours.
+    """Raises ChargenError if the folder has a file of one of these names, but no commit wrote there.
 
-    A folder whose manifest is damaged passes: it was ours.
+    A folder passes if its manifest is damaged but its config.json is that of a model.
     """
     try:
         if manifest(folder).keys() & {"config.json"}:
@@ -96,20 +97,20 @@ def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
     for name in (MANIFEST, *names):
         if (folder / name).exists():
             raise ChargenError(
-                f"{folder} holds a {name} that is not of a chargen model, and that would be replaced; "
-                "name another folder"
+                f"{folder} holds a {name} that is not of a chargen model, and that would be replaced",
+                "name another {out}",
             )
 
 
 def recover_interrupted_commit(folder: Path) -> None:
-    """Completes or undoes an interrupted commit; afterwards the folder holds no `.new` file of it.
+    """Completes or undoes an interrupted commit; afterwards the folder holds no draft of it.
 
-    Raises OSError where the folder cannot be written; its files can then still be read as before.
+    Raises OSError if the folder cannot be written; `read` still finds its files.
     """
     try:
         sums = manifest(folder)
     except (ChargenError, FileNotFoundError):
-        return  # without a manifest nothing was ever committed here
+        return  # without a manifest, nothing was ever committed here
     drafts = [folder / f"{name}.new" for name in (MANIFEST, *sums)]
     if not any(draft.exists() for draft in drafts):
         return
@@ -117,13 +118,17 @@ def recover_interrupted_commit(folder: Path) -> None:
         draft = folder / f"{name}.new"
         if draft.is_file() and hashlib.sha256(draft.read_bytes()).hexdigest() == expected:
             os.replace(draft, folder / name)
-    sync(folder)  # before a draft is removed that a power cut could otherwise bring back alone
+    # A power cut could otherwise undo the renames but not the removals that follow.
+    sync(folder)
     for draft in drafts:
         draft.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:
-    """Makes the names in a folder survive a power cut; Windows does not open folders."""
+    """Writes the names in a folder to the disk, so that they survive a power cut.
+
+    Does nothing on Windows, where a folder cannot be opened.
+    """
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         os.fsync(descriptor)
@@ -131,7 +136,7 @@ def sync(folder: Path) -> None:
 
 
 def _bytes(path: Path, limit: int) -> bytes | None:
-    """The content of a regular file, None where there is none; a longer one is refused unread."""
+    """Reads a regular file of at most `limit` bytes; returns None if there is none."""
     try:
         if not path.is_file():
             return None

@@ -1,11 +1,11 @@
-"""A trained model as a folder that can be read by eye, written so that it is never half there.
+"""A trained model as a folder that can be read by eye and is never half written.
 
-    config.json           what it is, how it was trained, on what, how good it became
-    tokenizer.json        with tokenizer.model beside it where SentencePiece made the pieces
-    model.safetensors     the weights; nothing is ever unpickled
-    manifest.json         sha256 of each of them, written last
+    config.json           the shape of the model, and how it came to be: corpus, training, scores
+    tokenizer.json        the vocabulary; with tokenizer.model beside it if SentencePiece made it
+    model.safetensors     the weights, in a format that can hold no code, unlike a pickle
+    manifest.json         sha256 of each of these files, written last
 
-Where the model was trained in the folder, `run.py` keeps more files beside these.
+A training keeps more files in the same folder; see `chargen.runs.run`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ from chargen.tokenizers.base import Tokenizer
 from chargen.tokenizers.build import load_tokenizer
 
 FORMAT = 1
-KIND, CLASSIFIER = "language-model", "classifier"
-_CONFIGS = {KIND: ModelConfig, "training": ModelConfig, CLASSIFIER: ClassifierConfig}
-_CONFIG_BYTES, _TOKENIZER_BYTES = 1 << 20, 1 << 26  # believed at most
+KIND, CLASSIFIER, TRAINING = "language-model", "classifier", "training"
+_CONFIGS = {KIND: ModelConfig, TRAINING: ModelConfig, CLASSIFIER: ClassifierConfig}
+_CORPUS = {  # the known keys of the corpus in config.json; each may be missing
+    **{"name": str, "sha256": str, "bytes": int, "texts": int},
+    **{"split_on": str | None, "val_fraction": int | float},
+}
+_MAX_CONFIG_BYTES, _MAX_TOKENIZER_BYTES = 1 << 20, 1 << 26  # longer files are refused unread
 
 
 def save(
@@ -40,89 +44,102 @@ def save(
     record: dict[str, Any],
     half: bool = False,
 ) -> None:
-    """Writes a model, its weights in 32 or 16 bits; `record` is what else config.json says of it.
+    """Saves a model and its tokenizer, with `record` as the rest of config.json.
 
-    Raises ChargenError where the folder cannot be written.
+    The weights are stored as float32, or as float16 with `half`. Raises ChargenError if the folder
+    cannot be written, or if files of the same names in it are not a model's.
     """
     dtype = torch.float16 if half else torch.float32
-    weights = {name: w.detach().to(dtype) for name, w in model.named_parameters()}
-    kind = CLASSIFIER if isinstance(model, Classifier) else KIND
-    config = {"format": FORMAT, "kind": kind, "model": asdict(model.config), **record}
+    weights = {name: weight.detach().to(dtype) for name, weight in model.named_parameters()}
     atomic.commit(
         folder,
         {
-            "config.json": to_json(config),
+            "config.json": json_bytes(to_config(model, record)),
             **tokenizer.dump(),
-            "model.safetensors": pack(weights),
+            "model.safetensors": tensor_bytes(weights),
         },
     )
 
 
 def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]]:
-    """The model of a kind, its tokenizer, and the whole of config.json.
+    """Loads a model of a kind, its tokenizer and its record, the three that `save` was given.
 
-    Raises ChargenError, with the file and the cause, for anything that `save` did not write: all is
-    checked before anything is allocated from it.
+    The weights are float32, however they were stored. A checkpoint may come from anyone, so every
+    file is checked before memory is allocated by what it says. Raises ChargenError, with the file
+    and the cause, for anything that `save` did not write.
     """
     try:
         sums = atomic.manifest(folder)
     except FileNotFoundError:
         raise ChargenError(
-            f"there is no model in {folder}: {atomic.MANIFEST} is missing; `chargen train` makes one"
+            f"there is no model in {folder}: {atomic.MANIFEST} is missing", "{train} makes one"
         ) from None
-    record, config, tokenizer = describe(folder, sums, kind)
-    model, weights = build(folder, sums, "model.safetensors", config)
-    check(folder / "model.safetensors", weights, dict(model.named_parameters()))
+    values, config, tokenizer = read_config(folder, sums, kind)
+    model, tensors = read_tensors(folder, sums, "model.safetensors", config)
+    check_tensors(folder / "model.safetensors", tensors, dict(model.named_parameters()))
     for name, weight in model.named_parameters():
-        weight.data.copy_(weights[name])
-    return model, tokenizer, record
+        weight.data.copy_(tensors[name])
+    for key in ("format", "kind", "model"):
+        del values[key]
+    return model, tokenizer, values
 
 
 def newest(checkpoints: Path, kind: str = KIND) -> Path | None:
-    """The model of a kind that was saved last among the folders below, None where there is none."""
-    found = checkpoints.glob(f"*/{atomic.MANIFEST}") if checkpoints.is_dir() else ()
-    for manifest in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+    """Returns the folder below `checkpoints` whose model of this kind was saved last, if any."""
+    manifests = checkpoints.glob(f"*/{atomic.MANIFEST}") if checkpoints.is_dir() else ()
+    for manifest in sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True):
         folder = manifest.parent
         try:
-            record = parse(
-                folder, atomic.read(folder, atomic.manifest(folder), "config.json", _CONFIG_BYTES)
-            )
+            sums = atomic.manifest(folder)
+            config = parse(folder, atomic.read(folder, sums, "config.json", _MAX_CONFIG_BYTES))
         except ChargenError:
-            return folder  # whoever loads it will say what is wrong
-        if record.get("kind") == kind:
+            return folder  # loading it gives the error; skipping it would load an older model instead
+        if config.get("kind") == kind:
             return folder
     return None
 
 
-def describe(
+def to_config(model: LanguageModel | Classifier, record: dict[str, Any]) -> dict[str, Any]:
+    """Returns what config.json says of a model: its kind, its shape, and its record."""
+    kind = CLASSIFIER if isinstance(model, Classifier) else KIND
+    return {"format": FORMAT, "kind": kind, "model": asdict(model.config), **record}
+
+
+def read_config(
     folder: Path, sums: dict[str, str], kind: str
 ) -> tuple[dict[str, Any], ModelConfig, Tokenizer]:
-    """What config.json says, with the shape of the model and the tokenizer that it is for."""
+    """Reads config.json, with the shape of the model and the tokenizer that it belongs to.
+
+    Raises ChargenError for another kind of model, a newer format, or damaged files.
+    """
     path = folder / "config.json"
-    record = parse(path, atomic.read(folder, sums, "config.json", _CONFIG_BYTES))
-    if record.get("format") != FORMAT:
+    values = parse(path, atomic.read(folder, sums, "config.json", _MAX_CONFIG_BYTES))
+    if values.get("format") != FORMAT:
         raise ChargenError(
-            f"{folder} has the format {record.get('format')!r}, this chargen reads {FORMAT}: "
-            "it was written by a newer one; update with: pip install -U chargen"
+            f"{folder} has the format {values.get('format')!r}, this chargen reads {FORMAT}: "
+            "it was written by a newer one",
+            "update with: pip install -U chargen",
         )
-    if record.get("kind") != kind:
-        raise ChargenError(f"{folder} holds a {record.get('kind')!r}, not a {kind!r}")
-    shape = _CONFIGS[kind]
+    if values.get("kind") != kind:
+        raise ChargenError(f"{folder} holds a {values.get('kind')!r}, not a {kind!r}")
     try:
-        conform(record, {"model": dict}, "config.json")
-        for section in record.keys() & {"corpus", "training", "scores"}:
-            conform(record, {section: dict}, "config.json")
-        conform(record.get("corpus", {}).get("split_on"), str | None, "corpus.split_on")
+        conform(values, {"model": dict}, "config.json")
+        for section in values.keys() & {"corpus", "training", "scores"}:
+            conform(values, {section: dict}, "config.json")
+        corpus = values.get("corpus", {})
+        conform(corpus, {key: _CORPUS[key] for key in corpus.keys() & _CORPUS}, "corpus")
     except ChargenError as error:
-        raise ChargenError(f"{path} is damaged: {error}") from error
+        raise error.within(f"{path} is damaged") from error
     names = [name for name in sums if name in ("tokenizer.json", "tokenizer.model")]
-    dump = {name: atomic.read(folder, sums, name, _TOKENIZER_BYTES) for name in names}
+    files = {name: atomic.read(folder, sums, name, _MAX_TOKENIZER_BYTES) for name in names}
     try:
-        config = shape(**record["model"])
-        tokenizer = load_tokenizer(dump)
-    except (ChargenError, TypeError) as error:
+        config = _CONFIGS[kind](**values["model"])
+        tokenizer = load_tokenizer(files)
+    except ChargenError as error:
+        raise error.within(f"{folder} is damaged") from error
+    except TypeError as error:  # a field that is unknown or missing
         raise ChargenError(f"{folder} is damaged: {error}") from error
-    split_on = record.get("corpus", {}).get("split_on")
+    split_on = corpus.get("split_on")
     if split_on is not None and (not split_on or tokenizer.end_id is None):
         raise ChargenError(
             f"{path} is damaged: corpus.split_on is {split_on!r}, and the tokenizer "
@@ -130,56 +147,59 @@ def describe(
         )
     if len(tokenizer) != config.vocab_size:
         raise ChargenError(
-            f"{folder} is damaged: its tokenizer has {len(tokenizer)} ids, "
+            f"{folder} is damaged: its tokenizer has {len(tokenizer)} tokens, "
             f"its model {config.vocab_size}"
         )
-    return record, config, tokenizer
+    return values, config, tokenizer
 
 
-def build(
+def read_tensors(
     folder: Path, sums: dict[str, str], name: str, config: ModelConfig
 ) -> tuple[Any, dict[str, Tensor]]:
-    """A model of this shape, its weights still its own, and the tensors of a file.
+    """Reads the tensors of a file, with a model of the shape `config` that still has random weights.
 
-    The size of the file says whether it can hold the weights before anything is made for them.
+    Raises ChargenError if the file is damaged, or of a size that does not fit the shape: a config
+    that claims a billion parameters is refused before they are allocated.
     """
     path = folder / name
-    # A training keeps weights, their averages, the best ones, two moments, for each matrix a basis
-    # and what it comes from, and a few carried states.
+    # The state of a training is the largest: the weights, their average, the best weights and a
+    # teacher's, two moments of SOAP, for each matrix its bases and what they come from, and a few
+    # carried states.
     limit = 20 * config.parameters + 8 * config.basis_size + (1 << 28)
     data = atomic.read(folder, sums, name, limit)
-    if len(data) < 2 * config.parameters:
+    if len(data) < 2 * config.parameters:  # two bytes each, if they were saved in half precision
         raise ChargenError(f"{path} is too small for {config.parameters:,} weights")
     try:
         tensors = load_tensors(data)
-    except Exception as error:  # whatever a parser makes of bytes that were made to mislead it
+    except Exception as error:  # bytes made to mislead the parser can raise anything
         raise ChargenError(f"{path} is damaged: {error}") from error
     if isinstance(config, ClassifierConfig):
         return Classifier.new(config, seed=0), tensors
     return LanguageModel.new(config, seed=0), tensors
 
 
-def check(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Raises ChargenError unless there are exactly these tensors, in these shapes, all finite."""
+def check_tensors(path: Path, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raises ChargenError unless `tensors` have the names and shapes of `expected` and are finite."""
     for name, like in expected.items():
-        if name not in found:
+        if name not in tensors:
             raise ChargenError(f"{path} lacks {name}")
-        if found[name].shape != like.shape or not found[name].is_floating_point():
+        tensor = tensors[name]
+        if tensor.shape != like.shape or not tensor.is_floating_point():
             raise ChargenError(
-                f"{path} holds {name} as {found[name].dtype} {tuple(found[name].shape)}, "
+                f"{path} holds {name} as {tensor.dtype} {tuple(tensor.shape)}, "
                 f"config.json asks for {tuple(like.shape)}"
             )
-        if not found[name].isfinite().all():
+        if not tensor.isfinite().all():
             raise ChargenError(f"{path} holds numbers in {name} that are not finite")
-    if extra := sorted(found.keys() - expected.keys()):
+    if extra := sorted(tensors.keys() - expected.keys()):
         raise ChargenError(f"{path} holds {extra[0]}, which does not belong there")
 
 
-def to_json(record: dict[str, Any]) -> bytes:
-    """As it stands in config.json."""
-    return (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
+def json_bytes(values: dict[str, Any]) -> bytes:
+    """Returns the bytes of config.json."""
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
 
 
-def pack(tensors: dict[str, Tensor]) -> bytes:
-    """Tensors as the bytes of a safetensors file."""
+def tensor_bytes(tensors: dict[str, Tensor]) -> bytes:
+    """Returns the bytes of a safetensors file."""
     return save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})

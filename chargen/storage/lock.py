@@ -1,4 +1,4 @@
-"""A folder that one process has to itself."""
+"""Folders that one process has to itself while it writes there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from filelock import lock_descriptor
+
 from chargen.errors import ChargenError, writing
 
 _LOCK = ".lock"
@@ -15,58 +17,55 @@ _LOCK = ".lock"
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Makes a folder and keeps every other process out; leaves nothing where nothing was written.
+    """Creates a folder and keeps other processes out; removes it again if nothing was written there.
 
-    The lock is the system's own (flock), which ends with its process however that ends. Raises
-    ChargenError where another process has the folder, or where it cannot be written.
+    The operating system holds the lock and releases it when the process ends, however it ends. Raises
+    ChargenError if another process has the folder, or if the folder cannot be written.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder / _LOCK)
+        lock = _acquire(folder / _LOCK)
     try:
         yield
     finally:
-        with suppress(OSError):
-            (folder / _LOCK).unlink()
-        lock.close()
-        for path in made:  # the innermost first
-            with suppress(OSError):  # which a folder that holds something answers with
+        _release(lock, folder / _LOCK)
+        for path in created:  # the innermost first
+            with suppress(OSError):  # not empty: something was written
                 path.rmdir()
 
 
-def _locked(path: Path) -> IO[str]:
+def _acquire(path: Path) -> IO[bytes]:
+    """Opens and locks the file; its content names the process, for the error that others get."""
     while True:
-        lock = path.open("a+", encoding="utf-8")
+        file = path.open("a+b", buffering=0)
         try:
-            _lock(lock)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read(20).strip() or "unknown"
-            lock.close()
+            locked = lock_descriptor(file.fileno(), blocking=False)
+        except OSError:  # a file system without locks: train there without one
+            locked = True
+        if not locked:
+            file.seek(1)
+            process = file.read(20).decode(errors="replace").strip() or "unknown"
+            file.close()
             raise ChargenError(
-                f"another training is at work in {path.parent} (process {holder}); "
-                "wait for its end, or name another --out"
-            ) from error
-        # Its holder may have removed the file between our opening and our locking it.
+                f"another training is at work in {path.parent} (process {process})",
+                "wait for its end, or name another {out}",
+            )
+        # The process before us may have removed the file after we opened it and before we locked it.
         with suppress(FileNotFoundError):
-            if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
                 break
-        lock.close()
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
+        file.close()
+    file.truncate(0)
+    # Windows lets no other process read the first byte, which is the one that is locked.
+    file.write(f" {os.getpid()}\n".encode())
+    return file
 
 
-def _lock(file: IO[str]) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: a folder is then not protected
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks: neither is it here
-        return
+def _release(file: IO[bytes], path: Path) -> None:
+    """Removes the file while it is still locked, so that nobody locks a file that is about to go."""
+    if os.name == "nt":  # which removes only closed files, and none that another process has open
+        file.close()
+    with suppress(OSError):
+        path.unlink()
+    file.close()

@@ -1,4 +1,4 @@
-"""JSON that is checked before anything is made of it."""
+"""JSON from a file, checked before anything is made of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from chargen.errors import ChargenError
 
 
 def parse(path: Path, data: bytes) -> dict[str, Any]:
-    """A JSON object; raises ChargenError for anything else, NaN and Infinity included."""
+    """Parses a JSON object; `path` is for the error.
+
+    Raises ChargenError for anything else, and for the NaN and Infinity that Python's parser takes.
+    """
     try:
         value = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -20,30 +23,24 @@ def parse(path: Path, data: bytes) -> dict[str, Any]:
     return value
 
 
-def conform(value: Any, shape: Any, name: str) -> None:
-    """Raises ChargenError unless a JSON value is what it should be.
+def conform(value: Any, schema: Any, name: str) -> None:
+    """Raises ChargenError, with the `name` of the value, unless a JSON value fits a schema.
 
-    The shape is a type, for all values of a list a list with one shape, for the values of a list or
-    an object in turn a tuple or a dictionary of shapes. Numbers are not negative and below 2^63.
+    {"step": int, "note": str | None}    an object with at least these keys
+    str                                  a value of the type
+    int | float                          a number from 0 to 2**63 - 1
     """
-    if isinstance(shape, dict):
-        fits = isinstance(value, dict) and shape.keys() <= value.keys()
-        inner = [(value[key], kind, f"{name}.{key}") for key, kind in shape.items()] if fits else []
-    elif isinstance(shape, tuple):
-        fits = isinstance(value, list) and len(value) == len(shape)
-        inner = [(one, kind, name) for one, kind in zip(value, shape, strict=True)] if fits else []
-    elif isinstance(shape, list):
-        fits = isinstance(value, list)
-        inner = [(one, shape[0], name) for one in value] if fits else []
+    if isinstance(schema, dict):
+        fits = isinstance(value, dict) and schema.keys() <= value.keys()
     else:
-        fits = isinstance(value, shape)
+        fits = isinstance(value, schema)
         fits &= not isinstance(value, int | float) or 0 <= value < 1 << 63
-        inner = []
     if not fits:
         shown = repr(value)
         raise ChargenError(f"{name} is {shown[:60]}{'…' * (len(shown) > 60)}")
-    for one in inner:
-        conform(*one)
+    if isinstance(schema, dict):
+        for key, inner in schema.items():
+            conform(value[key], inner, f"{name}.{key}")
 
 
 def _refuse(name: str) -> None:

@@ -97,12 +97,12 @@ class Inspector:
                 f"the text has {len(text):,} characters; at most {LONGEST_COPY:,} are looked for"
             )
         record = self.store.writer(model).record
-        sha256 = str(record.get("corpus", {}).get("sha256"))
+        sha256 = str(record.corpus.sha256)
         if sha256 not in self._copies:
             try:
                 self._copies = {sha256: corpus_of(self.store.folder(model), record)}
             except ChargenError as error:
-                raise ChargenError(str(error).partition("; say where")[0]) from error
+                raise ChargenError(error.message) from error
         return self._copies[sha256].report(text, least)
 
     def reach(self, models: list[str]) -> dict[str, GradientReach]:

@@ -212,7 +212,7 @@ def test_the_commands_find_the_corpus_of_a_model(run, verse, tmp_path):
 
 def test_a_corpus_that_is_gone_is_said_and_can_be_named(run, poet, verse, tmp_path):
     poet.save(tmp_path / "poet")
-    poet.record["corpus"]["sha256"] = "0" * 64
+    poet.record.corpus.sha256 = "0" * 64
     poet.save(tmp_path / "poet")
     status, _, err = run("sample", "-m", "poet", "--max-copy", 20)
     assert status == 1

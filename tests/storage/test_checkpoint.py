@@ -232,7 +232,7 @@ def test_a_pickle_is_not_executed(saved, sign, tmp_path):
 
 def test_a_folder_without_a_model_is_an_error_with_the_next_step(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(ChargenError, match=r"no model in .*`chargen train` makes one"):
+        with pytest.raises(ChargenError, match=r"no model in .*TextGenerator.train makes one"):
             TextGenerator.load(folder)
 
 

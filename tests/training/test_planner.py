@@ -71,10 +71,10 @@ def test_the_longer_a_training_the_smaller_its_learning_rate():
     assert rate(few, 10**6) > rate(long, 10**6)
     for step in writer.train("a bird sang. " * 400, steps=2):
         assert step.number
-    assert writer.record["training"]["learning_rate"] == rates[0]
+    assert writer.record.training["learning_rate"] == rates[0]
     for step in writer.train("a bird sang. " * 400, steps=2, learning_rate=0.001):
         assert step.number
-    assert writer.record["training"]["learning_rate"] == 0.001
+    assert writer.record.training["learning_rate"] == 0.001
 
 
 def test_a_budget_of_steps_counts_ids_whatever_the_speed():

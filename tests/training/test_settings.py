@@ -116,7 +116,7 @@ def test_so_does_one_in_a_folder_and_its_state_knows_the_threads(flushed, inside
     assert outside() == (2, flushed)
     with Run(tmp_path) as run:
         saved = run.saved()
-        assert saved.record["place"]["threads"] == 1
+        assert saved.environment["threads"] == 1
         steps = run.resume(saved, TEXT)
         assert outside() == (2, flushed)
         assert saved.inexact() == ""

@@ -137,7 +137,7 @@ def train(
             stack_share=stack_share,
             seed=options.seed,
         )
-        if longest := reader.record["training"]["longest"]:
+        if longest := reader.record.training["longest"]:
             unit = "characters" if reader.tokenizer.kind == "char" else "tokens"
             say(
                 f"note: each pass reads another {longest:,} {unit} of each text, so that the budget "

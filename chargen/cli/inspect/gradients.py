@@ -124,7 +124,7 @@ def _measure_models(
         known, notes = writer.tokenizer.adapt(beginning, skip=True)
         if notes:
             say(f"note: {folder} does not know {len(notes):,} characters of {text.name}: adapted")
-        bits = writer.record.get("scores", {}).get("val_bits_per_character")
+        bits = writer.record.scores.get("val_bits_per_character")
         results[folder] = bits, writer.gradients(known, farthest, seed)
     return results
 
