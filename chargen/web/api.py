@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-import gradio as gr
-from gradio.events import api
-
 from chargen.errors import ChargenError
 from chargen.web import training_job
 from chargen.web.generation import GenerationRequest, Writers, seed_for
+from chargen.web.gradio_setup import api, gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import CLASSIFIER, GENERATOR, STARTER, ModelStore
 from chargen.web.tabs import classify as classify_tab

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import gradio as gr
-
 from chargen.web import api
 from chargen.web.generation import Writers
+from chargen.web.gradio_setup import gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import ModelStore
 from chargen.web.tabs import classify, train, write

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gradio as gr
-
 from chargen.rendering import colouring
+from chargen.web.gradio_setup import gr
 
 # Shown by every system without a download.
 SANS = ["ui-sans-serif", "system-ui", "sans-serif"]

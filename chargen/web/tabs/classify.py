@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 import chargen
 from chargen.errors import ChargenError
 from chargen.web import html as drawing
+from chargen.web.gradio_setup import gr
 from chargen.web.model_store import CLASSIFIER, ModelStore
 from chargen.web.tabs.training_status import status
 from chargen.web.training_job import MOST_MINUTES, JobStatus, TrainingJob, safe_name

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
-
 from chargen.errors import ChargenError
 from chargen.inspection.gradients import GradientReach
 from chargen.web import html as drawing
+from chargen.web.gradio_setup import gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import GENERATOR
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
-
+from chargen.web.gradio_setup import gr
 from chargen.web.inspector import LONGEST, Inspector
 from chargen.web.model_store import GENERATOR, STARTER
 from chargen.web.tabs import gradients as reach

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
-
 from chargen.errors import ChargenError
 from chargen.rendering.colouring import svg
 from chargen.web import html as drawing
 from chargen.web.generation import GenerationRequest, seed_for
+from chargen.web.gradio_setup import gr
 from chargen.web.inspector import Inspector, Place
 
 _SAVE = """

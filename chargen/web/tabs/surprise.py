@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
-
 from chargen.errors import ChargenError
 from chargen.rendering import describe as described
 from chargen.web import html as drawing
+from chargen.web.gradio_setup import gr
 from chargen.web.inspector import Inspector
 
 WORST = 8  # spots that are listed

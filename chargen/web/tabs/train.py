@@ -7,12 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 import chargen
 from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
 from chargen.web import html as drawing
+from chargen.web.gradio_setup import gr
 from chargen.web.model_store import GENERATOR, ModelStore
 from chargen.web.tabs.training_status import status
 from chargen.web.training_job import (

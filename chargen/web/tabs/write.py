@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
-
 from chargen.errors import ChargenError
 from chargen.rendering.describe import copied as copied_glyphs
 from chargen.web import html as drawing
 from chargen.web.generation import MOST_TEXTS, TEMPERATURES, GenerationRequest, Writers, seed_for
+from chargen.web.gradio_setup import gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import GENERATOR
 
