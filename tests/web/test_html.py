@@ -16,7 +16,7 @@ def test_row_77_markup_is_text():
         page.note(evil),
         page.empty_sheet(evil),
         page.sheets([evil], evil, [evil]),
-        page.error_note(ChargenError(evil, evil)),
+        page.error_note(ChargenError(evil)),
         page.details(evil),
         page.facts([(evil, evil)]),
         page.decay_curves({evil: [(1, 2), (2, 1)]}, evil),
