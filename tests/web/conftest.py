@@ -33,8 +33,10 @@ def serve():
         ) as process:
             address = next(m for line in process.stderr if (m := re.search(r"http://[\w.:]+", line)))
             threading.Thread(target=process.stderr.read, daemon=True).start()
-            yield address[0], process
-            process.terminate()
+            try:
+                yield address[0], process
+            finally:  # a test that fails must not leave a server for which Popen would wait
+                process.terminate()
             assert process.wait(30) == ended
 
     return serve

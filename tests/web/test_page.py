@@ -49,8 +49,10 @@ def address(tmp_path_factory):
         for line in process.stderr:
             if found := re.search(r"http://\S+", line):
                 break
-        yield found[0]
-        process.terminate()
+        try:
+            yield found[0]
+        finally:
+            process.terminate()
         assert process.wait(30) == 143
 
 
