@@ -15,7 +15,12 @@ from gradio.events import api
 
 __all__ = ["LATEST", "QUIET", "api", "gr"]
 
-# Options of a handler: no spinner over its outputs, and no endpoint of its own for programs.
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Options of a handler: no spinner over its outputs, and no endpoint of its own for programs. Without a
+# name of its own, it would take that of its function, such as `write`, from an endpoint of `api`.
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "api_name": "handler",
+}
 # Options of a handler that follows a visitor's typing: of a burst of changes, the last one counts.
 LATEST: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
