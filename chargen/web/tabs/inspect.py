@@ -28,7 +28,7 @@ class InspectTab:
             names,
             value=names[0],
             label="Model",
-            info="Your own models, newest first, and the starter, trained on Python's manual.",
+            info="Your own models, newest first, and one that read Python's manual.",
             elem_id="inside-model",
         )
         self.text = gr.Textbox(

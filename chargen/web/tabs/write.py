@@ -103,7 +103,7 @@ class WriteTab:
             names,
             value=names[0],
             label="Model",
-            info="Your own models, newest first, and the starter, trained on Python's manual.",
+            info="Your own models, newest first, and one that read Python's manual.",
             elem_id="model",
         )
         self.temperature = gr.Slider(
@@ -112,7 +112,7 @@ class WriteTab:
             value=0.8,
             step=0.05,
             label="Temperature",
-            info="Low values play safe, high ones take risks; 0 always takes the likeliest.",
+            info="Low plays safe, high takes risks, 0 never varies.",
             elem_id="temperature",
         )
         self.bars = gr.HTML(js_on_load=html.SELECT_ON_CLICK, elem_id="bars")
@@ -306,9 +306,9 @@ class WriteTab:
             prefix, _ = self._engine.read(model, draft.text)
         except ChargenError as error:
             return html.error_note(error)
-        title = "How a text may begin. Click one to choose it."
+        title = "The beginning of a text. Click one to choose it."
         if prefix.text:
-            title = f"What may come next after “{_end(prefix.text, 24)}”. Click one to choose it."
+            title = f"Next, after “{_end(prefix.text, 24)}”. Click one to choose it."
         return html.bars(prefix.expected(request.sampler), title)
 
     def choose_next(self, draft: Draft, model: str, event: gr.EventData) -> Updates:
