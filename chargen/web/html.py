@@ -196,7 +196,7 @@ def training_curves(
     names: tuple[str, str],
 ) -> str:
     """Renders two curves of (seconds, value), called `names`, and the baselines as dashed lines."""
-    width, height, left, right, top, bottom = 720, 300, 52, 150, 16, 34
+    width, height, left, right, top, bottom = 720, 300, 52, 190, 16, 34
     # The first losses are far above all others and would flatten the curves.
     values = [value for _, value in (*losses[len(losses) // 20 :], *scores)]
     nearby = [value for value in baselines.values() if not values or value < 1.6 * max(values)]

@@ -102,6 +102,7 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
   gap: .75rem; }
 .sheets h4 { margin: 0 0 .3rem; font-weight: 600; font-size: .85rem; color: var(--faint); }
 .sheets .sheet { min-height: 8rem; font-size: .9rem; }
+.sheets + .note, .note + .sheet { margin-top: .4rem; }
 .note { color: var(--faint); font-size: .9rem; min-height: 1.4em; overflow-wrap: anywhere; }
 .note.bad { color: var(--bad); }
 .note summary { cursor: pointer; }
