@@ -11,7 +11,7 @@ page = build(Path("checkpoints"))
 demo = page.blocks
 
 if __name__ == "__main__":
-    # A Space has a public address, and its visitors have no log-in.
+    # A Space has a public address, and its visitors do not log in.
     space = {"host": "0.0.0.0", "port": 7860, "open_to_all": True} if "SPACE_ID" in os.environ else {}
     print("the page is at", serve(page, **space))
     threading.Event().wait()

@@ -22,7 +22,7 @@ from playwright.sync_api import sync_playwright
 from benchmarks import report
 from chargen import TextGenerator
 from chargen.generator import STARTER as FOLDER
-from chargen.web.generation import GenerationRequest, Writers
+from chargen.web.generation import Engine, GenerationRequest
 from chargen.web.model_store import STARTER, ModelStore
 
 LENGTH = 2000
@@ -47,14 +47,14 @@ _WATCH = """
 def measure(times: int) -> dict[str, object]:
     """One row: a page of the starter model, in a folder without any other."""
     writer = TextGenerator.load(FOLDER)
-    writers = Writers(ModelStore(Path("no checkpoints")))
+    engine = Engine(ModelStore(Path("no checkpoints")))
     library, handler = [], []
     for seed in range(times + 1):
         began = time.perf_counter()
         writer.generate(length=LENGTH, seed=seed)
         library.append(time.perf_counter() - began)
         began = time.perf_counter()
-        for _ in writers.write(STARTER, "", GenerationRequest(length=LENGTH), seed):
+        for _ in engine.stream(STARTER, "", GenerationRequest(length=LENGTH), seed):
             pass
         handler.append(time.perf_counter() - began)
     command = [sys.executable, "-m", "chargen", "app", "--port", "7864"]

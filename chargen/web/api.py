@@ -1,31 +1,30 @@
-"""What the page can do, for programs: endpoints with names and types, for `gradio_client`."""
+"""The page for programs: endpoints with names and types, as `gradio_client` calls them."""
 
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Any
 
-import gradio as gr
-from gradio.events import api
-
 from chargen.errors import ChargenError
-from chargen.web import training_job
-from chargen.web.generation import GenerationRequest, Writers, seed_for
+from chargen.web import classification, training_job
+from chargen.web.generation import Engine, GenerationRequest, seed_or_new
+from chargen.web.gradio_setup import api, gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import CLASSIFIER, GENERATOR, STARTER, ModelStore
-from chargen.web.tabs import classify as classify_tab
 from chargen.web.training_job import TrainingJob
 
 
-def build(store: ModelStore, writers: Writers, inspector: Inspector, job: TrainingJob) -> None:
-    """Adds the endpoints to the page that is being put together."""
+def build(store: ModelStore, engine: Engine, inspector: Inspector, job: TrainingJob) -> None:
+    """Adds the endpoints to the page that is being built.
+
+    Programs see the signatures and docstrings.
+    """
 
     def models() -> dict[str, list[str]]:
-        """The names of what can write and of what can classify, the newest first."""
+        """Returns the names of the generators and of the classifiers, newest first."""
         return {"generators": store.names(GENERATOR), "classifiers": store.names(CLASSIFIER)}
 
-    # Gradio reads the hint as that of each thing that is yielded.
+    # Gradio takes the return type for that of each item.
     def write(  # type: ignore[misc]
         prompt: str = "",
         model: str = STARTER,
@@ -36,70 +35,70 @@ def build(store: ModelStore, writers: Writers, inspector: Inspector, job: Traini
         min_p: float = 0.0,
         seed: int | None = None,
     ) -> str:
-        """The prompt and the text behind it, streamed; the same seed gives the same text."""
-        wish = GenerationRequest(
-            whole(length, "length"),
+        """Streams the prompt and the new text so far; the same seed gives the same text."""
+        request = GenerationRequest(
+            integer(length, "length"),
             number(temperature, "temperature"),
-            whole(top_k, "top_k"),
+            integer(top_k, "top_k"),
             number(top_p, "top_p"),
             number(min_p, "min_p"),
         )
-        seed_used = seed_for(None if seed is None else whole(seed, "seed"))
-        prompt = words(prompt, "prompt")
-        mark, _ = writers.read(words(model, "model"), prompt)
-        for texts in writers.write(model, prompt, wish, seed_used):
-            yield mark.text + texts[0]
+        seed = seed_or_new(None if seed is None else integer(seed, "seed"))
+        prompt = string(prompt, "prompt")
+        prefix, _ = engine.read(string(model, "model"), prompt)
+        for texts in engine.stream(model, prompt, request, seed):
+            yield prefix.text + texts[0]
 
     def expect(text: str = "", model: str = STARTER, temperature: float = 1.0) -> dict[str, float]:
-        """What may come next after a text, and how likely it is drawn at this temperature."""
-        wish = GenerationRequest(temperature=number(temperature, "temperature"))
-        mark, _ = writers.read(words(model, "model"), words(text, "text"))
-        return mark.expected(wish.sampler)
+        """Returns what may come next after a text, with its probability at this temperature."""
+        request = GenerationRequest(temperature=number(temperature, "temperature"))
+        prefix, _ = engine.read(string(model, "model"), string(text, "text"))
+        return prefix.expected(request.sampler)
 
     def train(
         text: str, name: str, minutes: float = 2.0, split_on: str | None = None
     ) -> dict[str, Any]:
-        """Begins to learn a text; `training` tells how it goes. split_on: line or blank-line."""
+        """Starts to train on a text; `training` reports on it. split_on: line or blank-line."""
         if split_on not in (None, "line", "blank-line"):
             raise ChargenError(f"split_on is {split_on!r}; it can be line, blank-line or nothing")
-        training_job.begin_training(
-            job, words(text, "text"), words(name, "name"), number(minutes, "minutes"), split_on
+        training_job.start_generator(
+            job, string(text, "text"), string(name, "name"), number(minutes, "minutes"), split_on
         )
-        return asdict(job.view())
+        return job.status.as_json()
 
     def train_classifier(
         table: str | None = None, name: str = "languages", minutes: float = 0.6
     ) -> dict[str, Any]:
-        """Begins to learn from a table in CSV, or, without one, from sentences in 16 languages."""
-        table = None if table is None else words(table, "table")
-        name, length = words(name, "name"), number(minutes, "minutes")
-        classify_tab.begin_training(job, table, name, length, ".csv")
-        return asdict(job.view())
+        """Starts to train on a table in CSV, or without one on sentences in 16 languages."""
+        table = None if table is None else string(table, "table")
+        name, minutes = string(name, "name"), number(minutes, "minutes")
+        training_job.start_classifier(job, table, name, minutes, ".csv")
+        return job.status.as_json()
 
     def training() -> dict[str, Any]:
-        """The training at work, or the last one: state, progress, curves, what it writes."""
-        return asdict(job.view())
+        """Returns the state, progress, curves and sample of the current or last training."""
+        return job.status.as_json()
 
     def stop_training() -> dict[str, Any]:
-        """Ends the training after its step; the best model so far is kept."""
+        """Ends the training after its current step; its best model so far is saved."""
         job.stop()
-        return asdict(job.view())
+        return job.status.as_json()
 
     def classify(text: str, model: str) -> dict[str, float]:
-        """The probability of each class, likeliest first."""
-        return classify_tab.judge(store, words(model, "model"), words(text, "text"))[0]
+        """Returns the probability of each class, likeliest first."""
+        return classification.classify(store, string(model, "model"), string(text, "text"))[0]
 
     def surprise(text: str, model: str = STARTER) -> dict[str, Any]:
-        """Bits of each character of a text (null for the first), and their mean."""
-        found, _ = inspector.surprise(words(model, "model"), words(text, "text"))
+        """Returns the bits of each character of a text (null for the first), and their mean."""
+        result, _ = inspector.surprise(string(model, "model"), string(text, "text"))
         return {
-            "bits_per_character": found.bits_per_character,
-            "characters": [{"text": c.text, "bits": c.bits} for c in found.characters()],
+            "bits_per_character": result.bits_per_character,
+            "characters": [{"text": c.text, "bits": c.bits} for c in result.characters()],
         }
 
     def components(text: str, model: str = STARTER) -> list[dict[str, Any]]:
-        """Components of the state that follow something one can name in a text, best first."""
-        rows = inspector.components(words(model, "model"), words(text, "text"))
+        """Returns the components of the state that track something in a text, best first."""
+        rows = inspector.components(string(model, "model"), string(text, "text"))
         return [
             {
                 "property": row.property,
@@ -112,8 +111,10 @@ def build(store: ModelStore, writers: Writers, inspector: Inspector, job: Traini
         ]
 
     def copies(text: str, model: str = STARTER, least: int = 30) -> dict[str, Any]:
-        """Passages of a text that stand in the text that a model was trained on."""
-        found = inspector.copies(words(model, "model"), words(text, "text"), whole(least, "least"))
+        """Returns the passages, from `least` characters on, that a text shares with the corpus."""
+        report = inspector.copies(
+            string(model, "model"), string(text, "text"), integer(least, "least")
+        )
         passages = [
             {
                 "start": passage.start,
@@ -122,10 +123,11 @@ def build(store: ModelStore, writers: Writers, inspector: Inspector, job: Traini
                 "line": passage.line,
                 "occurrences": passage.occurrences,
             }
-            for passage in found.passages
+            for passage in report.passages
         ]
-        return {"share": found.share, "passages": passages, "new_words": found.new_words}
+        return {"share": report.share, "passages": passages, "new_words": report.new_words}
 
+    # How many calls of each endpoint are answered at a time; all others wait.
     endpoints: list[tuple[Callable[..., Any], int]] = [
         (models, 8),
         (write, 8),
@@ -139,49 +141,58 @@ def build(store: ModelStore, writers: Writers, inspector: Inspector, job: Traini
         (components, 2),
         (copies, 2),
     ]
-    for endpoint, at_once in endpoints:
-        api(plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=at_once)
+    for endpoint, limit in endpoints:
+        api(with_errors(endpoint), api_name=endpoint.__name__, concurrency_limit=limit)
 
 
-def whole(value: Any, name: str) -> int:
-    """A whole number; raises ChargenError for anything else that a request may hold."""
+def integer(value: Any, name: str) -> int:
+    """Returns a whole number; raises ChargenError for anything else that a request may hold."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
         raise ChargenError(f"{name} must be a whole number")
     return int(value)
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number."""
+    """Returns a finite number; raises ChargenError for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
         raise ChargenError(f"{name} must be a number")
     return float(value)
 
 
-def words(value: Any, name: str) -> str:
-    """A text."""
+def string(value: Any, name: str) -> str:
+    """Returns a text; raises ChargenError for anything else."""
     if not isinstance(value, str):
         raise ChargenError(f"{name} must be a text")
     return value
 
 
-def plainly(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The endpoint with ChargenError as what the caller is told; all other faults stay in the log."""
-    if inspect.isgeneratorfunction(handler):
+def with_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the endpoint with the text of a ChargenError as its answer.
 
-        @functools.wraps(handler)
-        def streamed(*args: Any, **named: Any) -> Iterator[Any]:
+    Hints name the parameters of the endpoint. All other exceptions stay in the log.
+    """
+    parameters = inspect.signature(endpoint).parameters
+
+    def answer(error: ChargenError) -> gr.Error:
+        text = error.text(lambda term: term if term in parameters else None)
+        return gr.Error(text, print_exception=False)
+
+    if inspect.isgeneratorfunction(endpoint):
+
+        @functools.wraps(endpoint)
+        def streaming(*args: Any, **kwargs: Any) -> Iterator[Any]:
             try:
-                yield from handler(*args, **named)
+                yield from endpoint(*args, **kwargs)
             except ChargenError as error:
-                raise gr.Error(str(error), print_exception=False) from error
+                raise answer(error) from error
 
-        return streamed
+        return streaming
 
-    @functools.wraps(handler)
-    def called(*args: Any, **named: Any) -> Any:
+    @functools.wraps(endpoint)
+    def calling(*args: Any, **kwargs: Any) -> Any:
         try:
-            return handler(*args, **named)
+            return endpoint(*args, **kwargs)
         except ChargenError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise answer(error) from error
 
-    return called
+    return calling

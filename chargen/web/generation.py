@@ -1,4 +1,4 @@
-"""What a visitor may ask of a generator, checked: a request need not come from the page."""
+"""Writing for visitors: requests are checked here, since not all of them come from the page."""
 
 from __future__ import annotations
 
@@ -13,33 +13,38 @@ from chargen.errors import ChargenError
 from chargen.generation.prefix import Prefix
 from chargen.web.model_store import ModelStore
 
-LONGEST_PROMPT = 20_000  # characters
-LONGEST = 20_000  # characters written at once
-MOST_TEXTS = 6  # side by side
-LARGEST_SEED = 2**53  # what a browser's numbers can count to
-TEMPERATURES = (0.3, 0.6, 0.8, 1.0, 1.3)  # side by side
-_PAUSE = 0.05  # seconds between two looks at a text in the making
-_MARKS = 64  # places in texts that are remembered, a few kilobytes each
+MAX_PROMPT = 20_000  # characters
+MAX_LENGTH = 20_000  # characters written at once
+MAX_TEXTS = 6  # written side by side
+MAX_SEED = 2**53 - 1  # a browser's numbers are exact up to here
+TEMPERATURES = (0.3, 0.6, 0.8, 1.0, 1.3)  # compared side by side
+_INTERVAL = 0.05  # seconds between two updates of a text that is being written
+_CACHED = 64  # prefixes; each takes a few kilobytes
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """How to write; 0 stands for no narrowing by top-k and min-p, and 1 by top-p."""
+    """How to write a text; 0 turns top-k and min-p off, and 1 turns top-p off.
 
-    length: int = 500
+    Raises ChargenError for a value out of its range.
+    """
+
+    length: int = 500  # characters
     temperature: float = 0.8
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.length <= LONGEST:
-            raise ChargenError(f"{self.length:,} characters: at most {LONGEST:,} are written at once")
-        self.sampler  # noqa: B018 - checks the rest
+        if not 0 <= self.length <= MAX_LENGTH:
+            raise ChargenError(
+                f"the length is {self.length:,} characters; at most {MAX_LENGTH:,} are written at once"
+            )
+        self.sampler  # noqa: B018 - checks the other values
 
     @property
     def sampler(self) -> chargen.Sampler:
-        """As the library wants it."""
+        """The library's sampler for this request."""
         return chargen.Sampler(
             self.temperature,
             self.top_k or None,
@@ -48,68 +53,70 @@ class GenerationRequest:
         )
 
 
-def seed_for(wanted: int | None) -> int:
-    """The seed asked for, or a new one; raises ChargenError for one that is none."""
-    if wanted is None:
+def seed_or_new(seed: float | None) -> int:
+    """Returns `seed`, or a random one for None; raises ChargenError for one out of range."""
+    if seed is None:
         return secrets.randbits(32)
-    if not 0 <= wanted < LARGEST_SEED or wanted != int(wanted):
-        raise ChargenError(f"the seed must be a whole number from 0 to {LARGEST_SEED - 1:,}")
-    return int(wanted)
+    if not 0 <= seed <= MAX_SEED or seed != int(seed):
+        raise ChargenError(f"the seed must be a whole number from 0 to {MAX_SEED:,}")
+    return int(seed)
 
 
-class Writers:
-    """Writes with the models of a shelf, and remembers places in texts."""
+class Engine:
+    """Writes with the models of a store, and caches the prefixes that they have read."""
 
     def __init__(self, store: ModelStore) -> None:
         self.store = store
-        self._marks: OrderedDict[tuple[int, str], tuple[chargen.TextGenerator, Prefix]] = OrderedDict()
+        # A prefix stands beside its generator: while that is referenced, no other gets its id.
+        self._cache: OrderedDict[tuple[int, str], tuple[chargen.TextGenerator, Prefix]] = OrderedDict()
 
     def read(self, model: str, text: str) -> tuple[Prefix, list[str]]:
-        """The place after a text, and a sentence for each character that another one stands in for."""
-        if len(text) > LONGEST_PROMPT:
-            raise ChargenError(
-                f"the text has {len(text):,} characters; at most {LONGEST_PROMPT:,} are read"
-            )
-        writer = self.store.writer(model)
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        try:
-            text, notes = writer.tokenizer.adapt(text)
-        except ChargenError as error:
-            raise ChargenError(str(error).partition(", or drop all")[0]) from error
-        key = id(writer), text
-        kept = self._marks.get(key) or self._marks.get((id(writer), text[:-1]))
-        if kept and kept[0] is writer:
-            mark = kept[1].read(text[len(kept[1].text) :])
-        else:
-            mark = writer.read(text)
-        self._marks[key] = writer, mark  # the writer is held, so that no other gets its id
-        while len(self._marks) > _MARKS:
-            self._marks.popitem(last=False)
-        return mark, notes
+        """Returns the prefix of a text, and a sentence for each character that was substituted.
 
-    def write(
-        self, model: str, prompt: str, wish: GenerationRequest, seed: int, num: int = 1
+        Raises ChargenError for an unknown model, and for a text that is too long or that has a
+        character which the model does not know.
+        """
+        if len(text) > MAX_PROMPT:
+            raise ChargenError(
+                f"the text has {len(text):,} characters; at most {MAX_PROMPT:,} are read"
+            )
+        generator = self.store.generator(model)
+        text, notes = generator.tokenizer.adapt(text.replace("\r\n", "\n").replace("\r", "\n"))
+        key = id(generator), text
+        # A visitor who types adds one character at a time.
+        cached = self._cache.get(key) or self._cache.get((id(generator), text[:-1]))
+        if cached and cached[0] is generator:
+            prefix = cached[1].read(text[len(cached[1].text) :])
+        else:
+            prefix = generator.read(text)
+        self._cache[key] = generator, prefix
+        while len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        return prefix, notes
+
+    def stream(
+        self, model: str, prompt: str, request: GenerationRequest, seed: int, num: int = 1
     ) -> Iterator[list[str]]:
-        """What stands behind the prompt so far in each of `num` texts, some twenty times a second."""
-        if not 1 <= num <= MOST_TEXTS:
-            raise ChargenError(f"{num:,} texts: between 1 and {MOST_TEXTS} are written side by side")
-        mark, _ = self.read(model, prompt)
-        texts, told = [""] * num, 0.0
-        for pieces in mark.streams(num, wish.length, wish.sampler, seed):
+        """Yields the new text so far of each of `num` texts, about twenty times a second."""
+        if not 1 <= num <= MAX_TEXTS:
+            raise ChargenError(f"{num:,} texts: between 1 and {MAX_TEXTS} are written side by side")
+        prefix, _ = self.read(model, prompt)
+        texts, updated = [""] * num, 0.0
+        for pieces in prefix.streams(num, request.length, request.sampler, seed):
             texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
-            if time.monotonic() - told > _PAUSE:
+            if time.monotonic() - updated > _INTERVAL:
                 yield texts
-                told = time.monotonic()
+                updated = time.monotonic()
         yield texts
 
-    def compare(self, model: str, prompt: str, wish: GenerationRequest, seed: int) -> list[str]:
-        """What is written at each of the `TEMPERATURES`, with the same luck."""
-        mark, _ = self.read(model, prompt)
+    def compare(self, model: str, prompt: str, request: GenerationRequest, seed: int) -> list[str]:
+        """Returns the new text at each of `TEMPERATURES`, drawn with the same random numbers."""
+        prefix, _ = self.read(model, prompt)
         return [
             "".join(
                 pieces[0]
-                for pieces in mark.streams(
-                    1, wish.length, replace(wish, temperature=temperature).sampler, seed
+                for pieces in prefix.streams(
+                    1, request.length, replace(request, temperature=temperature).sampler, seed
                 )
             )
             for temperature in TEMPERATURES

@@ -1,177 +1,184 @@
-"""What a visitor may see of the inside of a model, checked: a request need not come from the page."""
+"""Looking inside models for visitors: requests are checked here, as in `generation`."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
+from concurrent.futures import Future
 
 import chargen
+from chargen.data.corpus import prepare
+from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
+from chargen.experiments import compare_generators
 from chargen.inspection.components import ComponentCorrelation
 from chargen.inspection.copies import Copies, Report
-from chargen.inspection.gradients import GradientReach
+from chargen.inspection.gradients import GradientReach, gradients
 from chargen.inspection.states import STATE_KINDS
 from chargen.inspection.surprise import Surprise
+from chargen.model import ModelConfig, StateComponent
 from chargen.rendering.colouring import Glyph
 from chargen.rendering.describe import state_glyphs
 from chargen.runs.run import corpus_of
-from chargen.web.generation import GenerationRequest, Writers
+from chargen.web.generation import Engine, GenerationRequest
 from chargen.web.model_store import ModelStore
 
-LONGEST = 10_000  # characters that are looked at, some thousands in a second
-LONGEST_COPY = 200_000  # characters looked for in a corpus
-MEASURED = 6_000  # characters that a model writes, for its reach to be measured on
-MOST_MODELS = 6
-FARTHEST = 150  # characters back
-CELLS_SECONDS = 10.0  # that each cell is trained, to be compared
-
-
-@dataclass(frozen=True)
-class Place:
-    """A component of the state, or one of its gates."""
-
-    layer: int  # from 1
-    kind: str
-    component: int  # from 0
+MAX_TEXT = 10_000  # characters to read; a model reads some thousands in a second
+MAX_COPY_TEXT = 200_000  # characters to look for in a corpus
+GRADIENT_TEXT = 6_000  # characters that a model writes to measure its gradients on
+MAX_MODELS = 6
+MAX_DISTANCE = 150  # characters back
+CELLS = ("rnn", "gru", "lstm")
+CELL_SECONDS, CELL_SIZE = 10.0, 128  # training time and hidden size of each cell in the comparison
 
 
 class Inspector:
-    """Looks inside of the models of a shelf."""
+    """Looks inside the models of a store.
 
-    def __init__(self, store: ModelStore, writers: Writers) -> None:
-        self.store, self._writers = store, writers
-        self._copies: dict[str, Copies] = {}
+    All methods raise ChargenError for an unknown model, and for a text that is too long or that has no
+    character which the model knows.
+    """
+
+    def __init__(self, store: ModelStore, engine: Engine) -> None:
+        self.store, self._engine = store, engine
+        self._corpora: dict[str, Copies] = {}  # the one used last, by its checksum
 
     def surprise(self, model: str, text: str) -> tuple[Surprise, list[str]]:
-        """How surprising a text is, and a sentence for each character that another stands in for."""
-        writer, text, notes = self._read(model, text)
-        return writer.surprise(text), notes
+        """Measures the surprise of a text; returns a sentence for each substituted character, too."""
+        generator, text, notes = self._adapted(model, text)
+        return generator.surprise(text), notes
 
     def components(self, model: str, text: str) -> list[ComponentCorrelation]:
-        """Components that follow something one can name in a text."""
-        writer, text, _ = self._read(model, text)
-        return writer.components(text)
+        """Finds the components of the state that track something in a text, best first."""
+        generator, text, _ = self._adapted(model, text)
+        return generator.components(text)
 
-    def sample(self, model: str) -> str:
-        """Something that a model has written, as a text to look at it with."""
-        return self.store.writer(model).generate(length=400, temperature=0.7, seed=0)
+    def example(self, model: str) -> str:
+        """Returns a text that the model has written, always the same, to look at it with."""
+        return self.store.generator(model).generate(length=400, temperature=0.7, seed=0)
 
     def kinds(self, model: str) -> list[str]:
-        """What a layer of a model has: its cell, its hidden state, its gates."""
-        return list(STATE_KINDS[self.store.writer(model).model.config.cell])
+        """Returns the kinds of component that a layer of the model has: cell, hidden, its gates."""
+        return list(STATE_KINDS[self.config(model).cell])
 
-    def coloured(self, model: str, text: str, place: Place) -> tuple[list[Glyph], str]:
-        """A text coloured by a component, and its range in words."""
-        writer, text, _ = self._read(model, text)
-        self._check(model, place)
-        values = writer.states(text)[place.layer - 1][place.kind][:, place.component]
-        told = (
-            f"{place.kind} {place.component} of layer {place.layer}: from {values.min():+.2f} to "
-            f"{values.max():+.2f}"
+    def config(self, model: str) -> ModelConfig:
+        """Returns the shape of a model."""
+        return self.store.generator(model).model.config
+
+    def coloured(self, model: str, text: str, component: StateComponent) -> tuple[list[Glyph], str]:
+        """Colours a text by the values of a component; returns the range of the values, in words."""
+        generator, text, _ = self._adapted(model, text)
+        self._check(model, component)
+        values = generator.states(text)[component.layer - 1][component.kind][:, component.index]
+        title = (
+            f"{component.kind} {component.index} of layer {component.layer}: from {values.min():+.2f} "
+            f"to {values.max():+.2f}"
         )
-        return state_glyphs(writer.pieces(text), values, place.kind), told
+        return state_glyphs(generator.pieces(text), values, component.kind), title
 
-    def held(
-        self, model: str, prompt: str, place: Place, value: float, wish: GenerationRequest, seed: int
+    def clamped(
+        self,
+        model: str,
+        prompt: str,
+        component: StateComponent,
+        value: float,
+        request: GenerationRequest,
+        seed: int,
     ) -> tuple[str, str, str]:
-        """The prompt as it was read, and what stands behind it: freely, and with a component held."""
-        self._check(model, place)
-        mark, _ = self._writers.read(model, prompt)
-        clamp = chargen.Clamp(place.layer, place.component, value)
+        """Writes twice with the same seed: freely, and with a component clamped at `value`.
+
+        Returns the prompt as the model has read it, and the two new texts.
+        """
+        self._check(model, component)
+        prefix, _ = self._engine.read(model, prompt)
+        clamp = chargen.Clamp(component.layer, component.index, value)
         free, clamped = (
-            prefix.generate(length=wish.length, temperature=wish.temperature, seed=seed)
-            for prefix in (mark, mark.clamped(clamp))
+            start.generate(length=request.length, temperature=request.temperature, seed=seed)
+            for start in (prefix, prefix.clamped(clamp))
         )
-        return mark.text, free, clamped
+        return prefix.text, free, clamped
 
-    def copies(self, model: str, text: str, least: int = 30) -> Report:
-        """What of a text stands in the text that a model was trained on."""
-        if len(text) > LONGEST_COPY:
+    def copies(self, model: str, text: str, min_length: int = 30) -> Report:
+        """Finds the passages of a text, from `min_length` characters on, in the model's corpus."""
+        if len(text) > MAX_COPY_TEXT:
             raise ChargenError(
-                f"the text has {len(text):,} characters; at most {LONGEST_COPY:,} are looked for"
+                f"the text has {len(text):,} characters; at most {MAX_COPY_TEXT:,} are looked for"
             )
-        record = self.store.writer(model).record
+        record = self.store.generator(model).record
         sha256 = str(record.corpus.sha256)
-        if sha256 not in self._copies:
-            try:
-                self._copies = {sha256: corpus_of(self.store.folder(model), record)}
-            except ChargenError as error:
-                raise ChargenError(error.message) from error
-        return self._copies[sha256].report(text, least)
+        if sha256 not in self._corpora:
+            self._corpora = {sha256: corpus_of(self.store.folder(model), record)}
+        return self._corpora[sha256].report(text, min_length)
 
-    def reach(self, models: list[str]) -> dict[str, GradientReach]:
-        """How far back each of some models can learn from, on text that it has written itself."""
-        if not 1 <= len(models) <= MOST_MODELS:
-            raise ChargenError(f"choose between 1 and {MOST_MODELS} models")
-        found = {}
+    def gradients(self, models: list[str]) -> dict[str, GradientReach]:
+        """Measures, by model, how far back each can learn from, on text that it has written itself."""
+        if not 1 <= len(models) <= MAX_MODELS:
+            raise ChargenError(f"choose between 1 and {MAX_MODELS} models")
+        result = {}
         for model in models:
-            writer = self.store.writer(model)
-            some = "\n".join(
-                writer.generate_many(num=6, length=MEASURED // 6, seed=0, temperature=1.0)
-            )
-            found[model] = writer.gradients(some, FARTHEST)
-        return found
+            generator = self.store.generator(model)
+            texts = generator.generate_many(num=6, length=GRADIENT_TEXT // 6, seed=0, temperature=1.0)
+            result[model] = generator.gradients("\n".join(texts), MAX_DISTANCE)
+        return result
 
     def compare_cells(self) -> Iterator[tuple[float, dict[str, GradientReach]]]:
-        """Trains an rnn, a gru and an lstm, in a process of its own that ends with the visitor's wish.
+        """Trains an RNN, a GRU and an LSTM for `CELL_SECONDS` each and measures their gradients.
 
-        Tells the seconds so far, at the end with what was found of each.
+        Yields (seconds so far, {}) about once a second, at the end (seconds, gradients by cell). When
+        the iterator is closed, the training ends after its step.
         """
-        command = [sys.executable, "-m", "chargen", "inspect", "gradients", "--json"]
-        options = ["--minutes", str(CELLS_SECONDS / 60), "--farthest", str(FARTHEST)]
-        began = time.monotonic()
-        with subprocess.Popen(
-            [*command, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-        ) as process:
-            try:
-                while True:
-                    try:
-                        out, _ = process.communicate(timeout=1)
-                        break
-                    except subprocess.TimeoutExpired:
-                        yield time.monotonic() - began, {}
-            finally:
-                process.kill()
-        if process.returncode:
-            raise ChargenError("the cells could not be trained; `chargen inspect gradients` says why")
-        yield (
-            time.monotonic() - began,
-            {
-                row["name"]: GradientReach(
-                    np.array(row["gradient"]), row["distances"], np.array(row["change"])
-                )
-                for row in json.loads(out)["models"]
-            },
-        )
+        began, closed = time.monotonic(), threading.Event()
+        result: Future[dict[str, GradientReach]] = Future()
+        # Gradio takes each item in another thread, but the number of threads and the flushing of
+        # denormals, which the training sets and puts back, belong to one: it gets its own.
+        thread = threading.Thread(target=_train_cells, args=(result, closed))
+        thread.start()
+        try:
+            while not result.done():
+                yield time.monotonic() - began, {}
+                thread.join(timeout=1)
+        finally:
+            closed.set()
+        yield time.monotonic() - began, result.result()
 
-    def _read(self, model: str, text: str) -> tuple[chargen.TextGenerator, str, list[str]]:
-        if len(text) > LONGEST:
+    def _adapted(self, model: str, text: str) -> tuple[chargen.TextGenerator, str, list[str]]:
+        """Returns the generator, the text in characters that it knows, and what was changed."""
+        if len(text) > MAX_TEXT:
             raise ChargenError(
-                f"the text has {len(text):,} characters; at most {LONGEST:,} are looked at here: take "
-                "`chargen inspect` in a terminal"
+                f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read here"
             )
-        writer = self.store.writer(model)
-        known, notes = writer.tokenizer.adapt(
+        generator = self.store.generator(model)
+        known, notes = generator.tokenizer.adapt(
             text.replace("\r\n", "\n").replace("\r", "\n"), skip=True
         )
         if not known:
             raise ChargenError(
-                "the model knows none of these characters: choose another, or other text"
+                "the model knows none of these characters", "take another {model} or {text}"
             )
-        return writer, known, notes
+        return generator, known, notes
 
-    def _check(self, model: str, place: Place) -> None:
+    def _check(self, model: str, component: StateComponent) -> None:
         kinds = self.kinds(model)
-        if place.kind not in kinds:
-            raise ChargenError(f"the model has no {place.kind}; choose {', '.join(kinds)}")
-        chargen.Clamp(place.layer, place.component, 0.0).check(self.store.writer(model).model.config)
+        if component.kind not in kinds:
+            raise ChargenError(f"the model has no {component.kind}; choose {', '.join(kinds)}")
+        component.check(self.config(model))
+
+
+def _train_cells(result: Future[dict[str, GradientReach]], closed: threading.Event) -> None:
+    """Puts the gradients of each cell into `result`, and none once it is `closed`."""
+    try:
+        reaches = {}
+        corpus = prepare(chargen.Text.open([BUILTIN]))
+        size = len(corpus.tokenizer)
+        shapes = {cell: ModelConfig(size, cell, num_layers=1, hidden_size=CELL_SIZE) for cell in CELLS}
+        for cell, generator, steps in compare_generators(corpus, shapes, minutes=CELL_SECONDS / 60):
+            for _ in steps:
+                # Python waits for this thread before it exits.
+                if closed.is_set() or not threading.main_thread().is_alive():
+                    result.set_result({})
+                    return
+            reaches[cell] = gradients(generator.model, corpus.validation, MAX_DISTANCE)
+        result.set_result(reaches)
+    except Exception as error:  # raised again where the result is asked for
+        result.set_exception(error)

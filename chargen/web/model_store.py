@@ -1,4 +1,4 @@
-"""The models that the page may use: those under the checkpoints folder, by name, never by path."""
+"""The models that the page may use: those in the checkpoints folder, by name, never by path."""
 
 from __future__ import annotations
 
@@ -15,56 +15,57 @@ from chargen.storage import checkpoint
 
 STARTER = "starter"
 GENERATOR, CLASSIFIER = checkpoint.KIND, checkpoint.CLASSIFIER
-_HELD = 4  # models kept in memory
+_CACHED = 4  # models in memory
 
 
 class ModelStore:
-    """Finds models by the name of their folder, and keeps those that were used last in memory."""
+    """Finds models by the name of their folder and keeps the last few that were used in memory."""
 
     def __init__(self, checkpoints: Path) -> None:
         self.checkpoints = checkpoints
         self._lock = threading.Lock()
-        self._held: OrderedDict[Path, tuple[float, Any]] = OrderedDict()
+        # By folder: when its manifest was written, and the model.
+        self._cache: OrderedDict[Path, tuple[float, Any]] = OrderedDict()
 
     def names(self, kind: str) -> list[str]:
-        """The newest first; the starter model, which always is there, comes last."""
-        found = []
+        """Returns the names of all models of a `kind`, newest first, the starter model last."""
+        dated = []
         for manifest in self.checkpoints.glob("*/manifest.json"):
             try:
                 record = json.loads((manifest.parent / "config.json").read_text("utf-8"))
                 if record["kind"] == kind:
-                    found.append((manifest.stat().st_mtime, manifest.parent.name))
+                    dated.append((manifest.stat().st_mtime, manifest.parent.name))
             except (OSError, ValueError, KeyError, TypeError):
-                continue  # no model, or half of one: nothing to choose
-        names = [name for _, name in sorted(found, reverse=True) if name != STARTER]
+                continue  # not a model, or one that is being written
+        names = [name for _, name in sorted(dated, reverse=True) if name != STARTER]
         return [*names, STARTER] if kind == GENERATOR else names
 
-    def writer(self, name: str) -> chargen.TextGenerator:
-        """The generator of this name; raises ChargenError where there is none."""
-        found: chargen.TextGenerator = self._find(name, GENERATOR)
-        return found
+    def generator(self, name: str) -> chargen.TextGenerator:
+        """Returns the generator called `name`; raises ChargenError if there is none."""
+        generator: chargen.TextGenerator = self._load(name, GENERATOR)
+        return generator
 
-    def reader(self, name: str) -> chargen.TextClassifier:
-        """The classifier of this name; raises ChargenError where there is none."""
-        found: chargen.TextClassifier = self._find(name, CLASSIFIER)
-        return found
+    def classifier(self, name: str) -> chargen.TextClassifier:
+        """Returns the classifier called `name`; raises ChargenError if there is none."""
+        classifier: chargen.TextClassifier = self._load(name, CLASSIFIER)
+        return classifier
 
     def folder(self, name: str, kind: str = GENERATOR) -> Path:
-        """Where the model of this name is; raises ChargenError where there is none."""
-        # Compared with what is there, not joined to a path: no name leads out of the folder.
+        """Returns the folder of the model called `name`; raises ChargenError if there is none."""
+        # The name must be one of the list: joined to a path unchecked, it could lead anywhere.
         if name not in self.names(kind):
-            raise ChargenError(f"there is no model {name!r}; choose one from the menu")
+            raise ChargenError(f"there is no model {name!r}", "take another {model}")
         return STARTER_FOLDER if name == STARTER else self.checkpoints / name
 
-    def _find(self, name: str, kind: str) -> Any:
+    def _load(self, name: str, kind: str) -> Any:
         folder = self.folder(name, kind)
-        stamp = (folder / "manifest.json").stat().st_mtime
+        modified = (folder / "manifest.json").stat().st_mtime
         with self._lock:
-            held = self._held.pop(folder, None)
-            if held is None or held[0] != stamp:
+            cached = self._cache.pop(folder, None)
+            if cached is None or cached[0] != modified:
                 load = chargen.TextGenerator.load if kind == GENERATOR else chargen.TextClassifier.load
-                held = stamp, load(folder)
-            self._held[folder] = held
-            while len(self._held) > _HELD:
-                self._held.popitem(last=False)
-        return held[1]
+                cached = modified, load(folder)
+            self._cache[folder] = cached
+            while len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return cached[1]

@@ -1,4 +1,4 @@
-"""Serving the page: to this computer alone unless told otherwise, and never to a stranger's page."""
+"""Serves the page: to this computer alone unless asked otherwise, and never to a foreign page."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from chargen.errors import ChargenError
-from chargen.web import theme as look
+from chargen.web import theme
 from chargen.web.page import Page
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
-LARGEST_REQUEST = 25_000_000  # bytes: a text of 20 MB, and what stands around it
+MAX_REQUEST = 25_000_000  # bytes: a text of 20 MB and what a request adds to it
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Gate:
-    """Refuses requests under a foreign name, from another site's page, and beyond all size.
+    """Refuses requests to another host name, from the page of another site, and of excessive size.
 
-    A page elsewhere can make a browser send requests here. Its own name in the Host header
-    (DNS rebinding) or in Origin gives it away; Gradio itself answers such requests.
+    A page elsewhere can make a visitor's browser send requests here, which Gradio would answer. Its
+    name gives it away: in the Host header after DNS rebinding, otherwise in Origin.
     """
 
     def __init__(self, app: Any, hosts: tuple[str, ...], proxy: str = "") -> None:
-        self._app, self._proxy = app, proxy  # the name of a proxy that stands before the page
-        self._hosts = hosts  # none: any, where a log-in guards the page
+        self._app = app
+        self._hosts = hosts  # empty for any name, where a log-in protects the page
+        self._proxy = proxy  # the name of the proxy that visitors see, if any
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        """One request."""
+        """Answers one request, or passes it on to the page."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -43,10 +44,10 @@ class Gate:
         origin = urlsplit(headers["origin"]) if "origin" in headers else None
         refusal = None
         if self._hosts and name not in (*self._hosts, self._proxy):
-            refusal = 400, "This page does not answer to that name."
+            refusal = 400, "This page does not answer to this host name."
         elif origin and origin.netloc != host and (not self._proxy or origin.hostname != self._proxy):
-            refusal = 403, "This page does not answer to other pages."
-        elif int(headers.get("content-length") or 0) > LARGEST_REQUEST:
+            refusal = 403, "This page does not answer to the pages of other sites."
+        elif int(headers.get("content-length") or 0) > MAX_REQUEST:
             refusal = 413, "Too large: at most 20 MB."
         if refusal:
             await PlainTextResponse(refusal[1], refusal[0])(scope, receive, send)
@@ -63,16 +64,17 @@ def serve(
     open_to_all: bool = False,
     browser: bool = False,
 ) -> str:
-    """Serves the page in the background; returns its address.
+    """Serves the page in the background and returns its address.
 
-    Raises ChargenError for a public address without a log-in, unless it is `open_to_all`, and for a
-    port that is taken.
+    `auth` is the user and the password to log in with, `root_path` the address under which a proxy
+    shows the page. Raises ChargenError for a public `host` without `auth`, unless it is `open_to_all`,
+    and for a port that cannot be used.
     """
     local = host in LOCAL
     if not local and auth is None and not open_to_all:
         raise ChargenError(
-            f"{host} can be reached by others: give --auth USER:PASSWORD, or --open-to-all if "
-            "everybody who can reach it may train and write here"
+            f"others can reach this page at {host}",
+            "give a user and a password as {auth}, or {open_to_all} to let everybody train and write",
         )
     atexit.register(page.job.close)
     proxy = urlsplit(root_path).hostname or ""
@@ -88,7 +90,7 @@ def serve(
             quiet=True,
             share=False,
             show_error=False,
-            max_file_size=LARGEST_REQUEST,
+            max_file_size=MAX_REQUEST,
             allowed_paths=[],
             blocked_paths=[str(page.job.checkpoints.absolute())],
             footer_links=["api", "settings"],
@@ -97,13 +99,14 @@ def serve(
             mcp_server=False,
             enable_monitoring=False,
             pwa=False,
-            theme=look.theme(),
-            css=look.CSS,
-            head=look.HEAD,
+            theme=theme.theme(),
+            css=theme.CSS,
+            head=theme.HEAD,
             app_kwargs={"middleware": [Middleware(Gate, hosts=hosts, proxy=proxy)]},
         )
     except OSError as error:
         raise ChargenError(
-            f"port {port} of {host} cannot be used: another program may have it; take another --port"
+            f"port {port} of {host} cannot be used, perhaps because another program has it",
+            "take another {port}",
         ) from error
     return str(url)

@@ -1,18 +1,17 @@
-"""How the page looks: one calm theme on Gradio's own, light and dark, with nothing from outside."""
+"""The theme of the page, light and dark: colours, CSS and key bindings, all without a download."""
 
 from __future__ import annotations
 
-import gradio as gr
-
 from chargen.rendering import colouring
+from chargen.web.gradio_setup import gr
 
-# Shown by every system without a download.
+# Every system has some of these fonts.
 SANS = ["ui-sans-serif", "system-ui", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
 
 
 def theme() -> gr.themes.Base:
-    """Paper and ink with one accent; larger letters than usual, for a projector."""
+    """Returns a calm theme: paper and ink with one accent."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         secondary_hue=gr.themes.colors.teal,
@@ -85,18 +84,17 @@ CSS = """
 .mono textarea { font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; }
 .buttons { flex-wrap: wrap; }
 .buttons > * { flex: 0 1 auto; min-width: 7rem; }
-.buttons > .does { flex-grow: 1; }
+.buttons > .primary-action { flex-grow: 1; }
 progress { width: 100%; height: .4rem; appearance: none; border: 0; border-radius: 3px;
   background: var(--line); overflow: hidden; }
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--accent); }
 progress::-moz-progress-bar { background: var(--accent); }
-/* While the caret is there, a text is being written. */
+/* A text is being written as long as it has a caret. */
 body:not(:has(#written .caret)) #stop { display: none; }
 body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { display: none; }
 .sheet.small { min-height: 6rem; max-height: 16rem; font-size: .9rem; }
-.sheet .given { color: var(--faint); }
-.sheet .forced { background: var(--soft); border-radius: 3px; }
+.sheet .prompt { color: var(--faint); }
 .sheet .empty { color: var(--faint); font-family: ui-sans-serif, system-ui, sans-serif; }
 .sheet .caret { display: inline-block; width: .5ch; height: 1.1em; vertical-align: text-bottom;
   background: var(--accent); }
@@ -104,8 +102,10 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
   gap: .75rem; }
 .sheets h4 { margin: 0 0 .3rem; font-weight: 600; font-size: .85rem; color: var(--faint); }
 .sheets .sheet { min-height: 8rem; font-size: .9rem; }
+.sheets + .note, .note + .sheet { margin-top: .4rem; }
 .note { color: var(--faint); font-size: .9rem; min-height: 1.4em; overflow-wrap: anywhere; }
 .note.bad { color: var(--bad); }
+.note summary { cursor: pointer; }
 .bars { display: grid; gap: 3px; align-content: start; }
 @media (min-width: 700px) { #bars .bars { min-height: 26rem; } }
 .bars p { margin: 0 0 .35rem; color: var(--faint); font-size: .9rem; }
@@ -123,7 +123,7 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
 .figure text { fill: var(--faint); font: 12px ui-sans-serif, system-ui, sans-serif; }
 .figure .grid { stroke: var(--line); }
 .figure .base { stroke: var(--faint); stroke-dasharray: 4 4; }
-.figure .first, .key .first { stroke: var(--accent); fill: none; stroke-width: 1.5; opacity: .55; }
+.figure .first { stroke: var(--accent); fill: none; stroke-width: 1.5; opacity: .55; }
 .figure .second { stroke: var(--second); fill: none; stroke-width: 2.5; }
 .figure circle { fill: var(--second); }
 .figure .tag-second { fill: var(--second); font-weight: 600; }
@@ -159,16 +159,20 @@ footer { opacity: .6; }
 """
 CSS += colouring.CSS
 
-# Ctrl-Enter does what the open tab is for, Escape stops writing; a training is not ended by a slip.
+# Ctrl+Enter presses the main button of the open tab. Escape stops writing, but no training: pressed by
+# mistake, it would cost too much.
 HEAD = """
 <script>
 document.addEventListener('keydown', (event) => {
-  const shown = (name) => [...document.querySelectorAll(name)].find((e) => e.offsetParent);
-  const press = (name) => { const b = shown(name); if (b && !b.disabled) b.click(); return b; };
+  const press = (selector) => {
+    const visible = [...document.querySelectorAll(selector)].find((e) => e.offsetParent);
+    if (visible && !visible.disabled) visible.click();
+    return visible;
+  };
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
-    if (press('.does')) event.preventDefault();
+    if (press('.primary-action')) event.preventDefault();
   }
-  if (event.key === 'Escape') press('.stops');
+  if (event.key === 'Escape') press('.stop-writing');
 }, true);
 </script>
 """

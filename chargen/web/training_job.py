@@ -1,6 +1,6 @@
-"""The one training that the page does at a time, in a process of its own, whoever looks on.
+"""The one training that the page runs at a time, in a process of its own.
 
-So it survives a closed tab, and writing with other models goes on meanwhile.
+So it survives a closed tab, every visitor sees it, and writing with other models goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,24 @@ from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
 
 NAME = re.compile(r"[\w][\w .-]{0,59}", re.ASCII)
-MOST_MINUTES = 24 * 60
-KILL_SECONDS = 30.0  # that a training has to keep what it learned when the page is shut down
-_POINTS = 400  # of a curve that are kept
+MAX_TEXT, MIN_TEXT = 20_000_000, 200  # characters to train on
+MAX_MINUTES = 24 * 60
+CLOSE_SECONDS = 30.0  # that a training has to save its model when the page is shut down
+_MAX_POINTS = 400  # of a curve
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What there is to see of a training."""
+    """The status of a training, as a visitor sees it."""
 
     state: str = "idle"  # idle, preparing, training, finished, stopped or failed
     kind: str = "generator"
     name: str = ""
-    place: str = ""  # the folder of the model
-    model: str = ""  # its shape, in words
+    folder: str = ""  # of the model, quoted for a shell
+    model: str = ""  # its shape and training, in words
     message: str = ""  # why it failed
     notes: tuple[str, ...] = ()
-    progress: float = 0.0
+    progress: float = 0.0  # share of the budget, from 0 to 1
     seconds: float = 0.0
     speed: float = 0.0  # characters per second
     step: int = 0
@@ -48,54 +49,67 @@ class JobStatus:
 
     @property
     def busy(self) -> bool:
-        """Whether it is at work."""
+        """Whether the training is going on."""
         return self.state in ("preparing", "training")
 
     @property
-    def left(self) -> float:
-        """Seconds until it is done, as far as can be told."""
+    def saved(self) -> bool:
+        """Whether the training has ended with a model that can be used."""
+        return self.state in ("finished", "stopped") and self.step > 0
+
+    @property
+    def seconds_left(self) -> float:
+        """An estimate of the time until the training ends; 0 while there is none."""
         return self.seconds * (1 / self.progress - 1) if self.progress > 0.01 else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the fields by the names that programs know them by."""
+        fields = asdict(self)
+        return {"place" if name == "folder" else name: value for name, value in fields.items()}
 
 
 class TrainingJob:
-    """Begins trainings, one at a time, and tells of them."""
+    """Starts trainings, one at a time, and follows what they report."""
 
     def __init__(self, checkpoints: Path) -> None:
         self.checkpoints = checkpoints
         self._lock = threading.Lock()
-        self._view = JobStatus()
+        self._status = JobStatus()
         self._process: subprocess.Popen[str] | None = None
 
-    def view(self) -> JobStatus:
-        """The training at work, or the last one."""
-        return self._view
+    @property
+    def status(self) -> JobStatus:
+        """The status of the current training, or else of the last one."""
+        return self._status
 
-    def free_name(self, wanted: str) -> str:
-        """This name, or the next free one of its kind; what is no name, `begin` will refuse."""
-        name, number = wanted.strip(), 1
-        wanted = name
+    def free_name(self, requested: str) -> str:
+        """Returns the requested name, with a number if it is taken; `start` refuses an invalid one."""
+        requested = requested.strip()
+        name, number = requested, 1
         while NAME.fullmatch(name) and (self.checkpoints / name).exists():
             number += 1
-            name = f"{wanted}-{number}"
+            name = f"{requested}-{number}"
         return name
 
-    def begin(self, kind: str, name: str, text: str | None, minutes: float, **job: Any) -> None:
-        """Starts a training; its text is kept in the folder of the model, which must be new.
+    def start(self, kind: str, name: str, text: str | None, minutes: float, **job: Any) -> None:
+        """Starts a training in a new folder called `name`, where its `text` is saved as well.
 
-        Raises ChargenError for a name that is none, that is taken, and while another one is at work.
+        Raises ChargenError for an invalid or taken name, and while another training is going on.
         """
         if not NAME.fullmatch(name) or name.endswith((".", " ")):
             raise ChargenError(
-                f"{name!r} cannot be a name; take letters, digits, spaces, dots and dashes, at most 60"
+                f"{name!r} cannot be a name; use letters, digits, spaces, dots and dashes, 60 at most"
             )
-        if not 0.05 <= minutes <= MOST_MINUTES:
-            raise ChargenError(f"{minutes:g} minutes: choose between 0.05 and {MOST_MINUTES:,}")
+        if not 0.05 <= minutes <= MAX_MINUTES:
+            raise ChargenError(
+                f"the training time is {minutes:g} minutes; it can be 0.05 to {MAX_MINUTES:,}"
+            )
         folder = self.checkpoints / name
         with self._lock:
-            if self._view.busy:
+            if self._status.busy:
                 raise ChargenError(
-                    f"{self._view.name!r} is being trained; there is one training at a time. Wait for "
-                    "it, or stop it"
+                    f"{self._status.name!r} is being trained, and there is one training at a time: "
+                    "wait until it has finished, or stop it"
                 )
             try:
                 folder.mkdir(parents=True)
@@ -105,10 +119,10 @@ class TrainingJob:
                     source.write_text(text, encoding="utf-8", newline="")
             except FileExistsError:
                 raise ChargenError(
-                    f"there is something called {name!r} already; choose another name"
+                    f"there already is a model or a file called {name!r}", "take another {name}"
                 ) from None
             except OSError as error:
-                raise ChargenError(f"the model cannot be kept: {error.strerror}") from error
+                raise ChargenError(f"the model cannot be saved: {error.strerror}") from error
             record = {
                 "kind": kind,
                 "folder": str(folder),
@@ -122,21 +136,20 @@ class TrainingJob:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
-                start_new_session=True,  # Ctrl-C in the terminal is for the page, which then asks it
+                start_new_session=True,  # Ctrl-C in the terminal reaches the page, which stops it
             )
             assert self._process.stdin
             self._process.stdin.write(json.dumps(record) + "\n")
             self._process.stdin.flush()
-            self._view = JobStatus("preparing", kind, name, shlex.quote(str(folder)))
-            follower = threading.Thread(
-                target=self._follow, args=(self._process, self._view), daemon=True
-            )
-            follower.start()
+            self._status = JobStatus("preparing", kind, name, shlex.quote(str(folder)))
+            threading.Thread(
+                target=self._follow, args=(self._process, self._status), daemon=True
+            ).start()
 
     def stop(self) -> None:
-        """Ends the training after its step; the best model so far is kept."""
+        """Ends the training after its current step; its best model so far is saved."""
         process = self._process
-        if process and process.stdin and self._view.busy:
+        if process and process.stdin and self._status.busy:
             try:
                 process.stdin.write("stop\n")
                 process.stdin.flush()
@@ -144,98 +157,101 @@ class TrainingJob:
                 pass  # it has just ended
 
     def close(self) -> None:
-        """When the page is shut down: what was learned is kept first."""
+        """Stops the training and waits until its model is saved, for `CLOSE_SECONDS` at most."""
         self.stop()
         if self._process:
             try:
-                self._process.wait(KILL_SECONDS)
+                self._process.wait(CLOSE_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
 
-    def _follow(self, process: subprocess.Popen[str], view: JobStatus) -> None:
-        """Tells what a process says, until the next training takes its place."""
+    def _follow(self, process: subprocess.Popen[str], status: JobStatus) -> None:
+        """Keeps the status up to date with what a process reports, until the next one starts."""
 
-        def show(view: JobStatus) -> None:
+        def publish(status: JobStatus) -> None:
             with self._lock:
                 if self._process is process:
-                    self._view = view
+                    self._status = status
 
         assert process.stdout
         for line in process.stdout:
-            view = _after(view, json.loads(line))
-            show(view)
-        if process.wait() or view.busy:
-            message = "the training ended without a word; what it had learned until then is kept"
-            show(replace(view, state="failed", message=message))
+            status = _updated(status, json.loads(line))
+            publish(status)
+        if process.wait() or status.busy:
+            message = "the training ended unexpectedly; what it had saved until then is still there"
+            publish(replace(status, state="failed", message=message))
 
 
-def _after(view: JobStatus, event: dict[str, Any]) -> JobStatus:
-    """What there is to see after one more thing has happened."""
+def _updated(status: JobStatus, event: dict[str, Any]) -> JobStatus:
+    """Returns the status after one more event of the worker."""
     if "failed" in event:
-        return replace(view, state="failed", message=event["failed"])
+        return replace(status, state="failed", message=event["failed"])
     if "stopped" in event:
-        return replace(view, state="stopped")
+        return replace(status, state="stopped")
     if "note" in event:
-        view = replace(view, notes=(*view.notes, event["note"]))
+        status = replace(status, notes=(*status.notes, event["note"]))
     if "model" in event:
-        view = replace(view, model=event["model"], baselines=event["baselines"])
+        status = replace(status, model=event["model"], baselines=event["baselines"])
     if "step" in event:
         seconds = event["seconds"]
-        view = replace(
-            view,
+        status = replace(
+            status,
             state="finished" if "done" in event else "training",
             **{name: event[name] for name in ("step", "progress", "seconds", "speed")},
         )
         if "loss" in event:
-            view = replace(view, losses=_thinned((*view.losses, (seconds, event["loss"]))))
+            status = replace(status, losses=_thinned((*status.losses, (seconds, event["loss"]))))
         if "score" in event:
-            view = replace(view, scores=(*view.scores, (seconds, event["score"])))
+            status = replace(status, scores=(*status.scores, (seconds, event["score"])))
         if event.get("sample"):
-            view = replace(view, sample=event["sample"])
+            status = replace(status, sample=event["sample"])
         if "confusion" in event:
             confusion = tuple(tuple(row) for row in event["confusion"])
-            view = replace(view, classes=tuple(event["classes"]), confusion=confusion)
-    return view
+            status = replace(status, classes=tuple(event["classes"]), confusion=confusion)
+    return status
 
 
 def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-    """Every other point, once there are too many to see."""
-    return points if len(points) <= _POINTS else points[::2]
+    """Drops every other point once there are more than a curve can show."""
+    return points if len(points) <= _MAX_POINTS else points[::2]
 
 
-LONGEST_TEXT = 20_000_000  # characters
-
-
-FEWEST = 200  # characters; from fewer there is nothing to learn
-
-
-def begin_training(
+def start_generator(
     job: TrainingJob, text: str | None, name: str, minutes: float, split_on: str | None
 ) -> None:
-    """Begins to learn a text, or Python's manual where there is none; raises ChargenError."""
+    """Starts to train a generator on a text, or without one on Python's manual.
+
+    Raises ChargenError for a text that is too long or too short, and as `TrainingJob.start` does.
+    """
     if text is not None:
-        if len(text) > LONGEST_TEXT:
+        if len(text) > MAX_TEXT:
             raise ChargenError(
-                f"the text has {len(text):,} characters; in the page at most {LONGEST_TEXT:,} are "
-                "learned: take `chargen train` in a terminal"
+                f"the text has {len(text):,} characters; the page trains on {MAX_TEXT:,} at most"
             )
-        if len(text.strip()) < FEWEST:
+        if len(text.strip()) < MIN_TEXT:
             raise ChargenError(
-                f"the text has {len(text.strip()):,} characters; from fewer than {FEWEST} there is "
+                f"the text has {len(text.strip()):,} characters; with fewer than {MIN_TEXT} there is "
                 "nothing to learn"
             )
-    job.begin(
-        "generator",
-        name,
-        text,
-        minutes,
-        builtin=BUILTIN,
-        split_on=split_on,
-        tokenizer="char",
-    )
+    job.start("generator", name, text, minutes, builtin=BUILTIN, split_on=split_on, tokenizer="char")
+
+
+def start_classifier(
+    job: TrainingJob, table: str | None, name: str, minutes: float, suffix: str
+) -> None:
+    """Starts to train a classifier on a table, or without one on the sentences in 16 languages.
+
+    `suffix` says the format of the table. Raises ChargenError for a table that is too long, and as
+    `TrainingJob.start` does.
+    """
+    if table is not None and len(table) > MAX_TEXT:
+        raise ChargenError(
+            f"the table has {len(table):,} characters; the page trains on {MAX_TEXT:,} at most"
+        )
+    job.start("classifier", name, table, minutes, suffix=suffix)
 
 
 def safe_name(path: str) -> str:
-    """A name for a model, after the file that it learns from."""
-    kept = [c if (c.isascii() and c.isalnum()) or c in "_-. " else "-" for c in Path(path).stem]
-    return "".join(kept).strip("-. ")[:50] or "my text"
+    """Returns a name for the model that is trained on a file."""
+    characters = [c if (c.isascii() and c.isalnum()) or c in "_-. " else "-" for c in Path(path).stem]
+    return "".join(characters).strip("-. ")[:50] or "my text"

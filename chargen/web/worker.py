@@ -24,6 +24,7 @@ from chargen.errors import ChargenError
 from chargen.runs.launch import NewTraining, TrainRequest
 from chargen.storage.lock import claimed
 from chargen.training.loop import Step
+from chargen.web.labels import error_text
 
 SECONDS = 0.3  # between two events that only show progress
 MOST_CLASSES = 30  # a confusion matrix of more classes cannot be read on a page
@@ -51,7 +52,7 @@ def main() -> None:
                 return
         _report({"stopped": number})
     except ChargenError as error:
-        _report({"failed": str(error)})
+        _report({"failed": error_text(error)})
 
 
 def _await_stop(stop: threading.Event) -> None:

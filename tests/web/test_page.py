@@ -49,8 +49,10 @@ def address(tmp_path_factory):
         for line in process.stderr:
             if found := re.search(r"http://\S+", line):
                 break
-        yield found[0]
-        process.terminate()
+        try:
+            yield found[0]
+        finally:
+            process.terminate()
         assert process.wait(30) == 143
 
 
@@ -138,7 +140,7 @@ def test_escape_stops_in_mid_stream_and_continue_goes_on(visit):
     page.locator("#prompt textarea").press("Control+Enter")
     seconds_until(lambda: len(written(page)) > 300)
     page.keyboard.press("Escape")
-    expect(page.locator("#told")).to_contain_text("stopped after")
+    expect(page.locator("#told")).to_contain_text("Stopped after")
     stopped = written(page)
     assert 300 < len(stopped) < 5000
     page.get_by_label("number input for Length").fill("100")
@@ -172,7 +174,7 @@ def test_a_chosen_character_is_where_it_goes_on_from(visit):
     second = page.locator("#bars button").nth(1)
     chosen = second.get_attribute("data-text")
     second.click()
-    expect(page.locator("#told")).to_contain_text("chosen by you")
+    expect(page.locator("#told")).to_contain_text("Chosen by you")
     assert written(page) == "A " + chosen
     expect(page.locator("#bars p")).to_contain_text("after “A " + chosen)
     page.locator("#continue").click()
@@ -180,7 +182,7 @@ def test_a_chosen_character_is_where_it_goes_on_from(visit):
     assert written(page).startswith("A " + chosen)
 
 
-def test_the_same_luck_at_five_temperatures(visit):
+def test_the_same_random_numbers_at_five_temperatures(visit):
     page = visit()
     page.locator("#prompt textarea").fill("The module ")
     page.locator("#compare").click()
@@ -193,7 +195,7 @@ def test_the_same_luck_at_five_temperatures(visit):
 
 def test_the_same_seed_writes_the_same_on_the_page_and_in_the_terminal(visit, call):
     page = visit()
-    page.get_by_text("Seed, several texts, narrowing the choice").click()
+    page.get_by_text("Seed, several texts, top-k, top-p, min-p").click()
     page.locator("#seed input").fill("7")
     page.locator("#prompt textarea").fill("The ")
     page.locator("#write").click()
@@ -215,14 +217,14 @@ def test_training_from_an_uploaded_text_to_writing_with_the_result(visit, tmp_pa
     picture(page, "train-before")
     page.locator("#minutes input").fill("0.3")
     page.locator("#train").click()
-    expect(page.locator("#status")).to_contain_text("is learning", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("is training", timeout=60_000)
     expect(page.locator("#curve svg")).to_be_visible(timeout=30_000)
     first = page.locator("#curve polyline").first.get_attribute("points")
     seconds_until(lambda: page.locator("#curve polyline").first.get_attribute("points") != first)
 
     other = visit()  # whoever comes now finds it
     tab(other, "Train")
-    expect(other.locator("#status")).to_contain_text("is learning")
+    expect(other.locator("#status")).to_contain_text("is training")
     page.reload()
     expect(page.locator("#write")).to_be_visible(timeout=20_000)
     tab(page, "Train")
@@ -230,7 +232,7 @@ def test_training_from_an_uploaded_text_to_writing_with_the_result(visit, tmp_pa
     expect(page.locator("#curve svg")).to_be_visible()
     expect(page.locator("#train")).to_be_disabled()
 
-    expect(page.locator("#status")).to_contain_text("has learned", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("has finished training", timeout=60_000)
     expect(page.locator("#sample .sheet")).to_be_visible()
     picture(page, "train")
     page.locator("#use").click()
@@ -248,7 +250,7 @@ def test_a_sentence_is_sorted_and_coloured(visit):
     expect(page.locator("#no-classifier")).to_contain_text("no classifier yet")
     page.locator("#classifier-minutes input").fill("0.4")
     page.locator("#train-classifier").click()
-    expect(page.locator("#classifier-status")).to_contain_text("has learned", timeout=90_000)
+    expect(page.locator("#classifier-status")).to_contain_text("has finished training", timeout=90_000)
     expect(page.locator("#confusion td").first).to_be_visible()
     page.locator("#to-judge textarea").press_sequentially("Wo ist denn hier der Bahnhof?", delay=5)
     expect(page.locator("#judged button").first).to_contain_text("de")
@@ -323,19 +325,19 @@ def test_a_component_is_found_coloured_saved_and_held(visit):
 
 def test_the_vanishing_gradient_is_seen(visit):
     page = visit()
-    look_inside(page, "Reach")
+    look_inside(page, "Gradients")
     expect(page.locator("#inside-text")).to_be_hidden()
     page.locator("#measure").click()
     expect(page.locator("#gradient svg .tag")).to_have_count(1, timeout=60_000)
     page.locator("#compare-cells").click()
     expect(page.locator("#reach-told")).to_contain_text("seconds", timeout=20_000)
-    expect(page.locator("#reach-told")).to_contain_text("times that of the rnn", timeout=120_000)
+    expect(page.locator("#reach-told")).to_contain_text("times that of the RNN", timeout=120_000)
     expect(page.locator("#gradient svg .tag")).to_have_text(["rnn", "gru", "lstm"])
-    picture(page, "inside-reach")
+    picture(page, "inside-gradients")
     page.locator("#compare-cells").click()
     expect(page.locator("#stop-cells")).to_be_visible(timeout=20_000)
     page.locator("#stop-cells").click()
-    expect(page.locator("#reach-told")).to_contain_text("stopped")
+    expect(page.locator("#reach-told")).to_contain_text("Stopped")
 
 
 def test_back_to_a_bookmark_and_on_from_there_twice(visit):
@@ -350,7 +352,7 @@ def test_back_to_a_bookmark_and_on_from_there_twice(visit):
     for _ in range(2):
         page.locator("#bookmarks input").click()
         page.get_by_role("option").first.click()
-        expect(page.locator("#told")).to_contain_text("back at the bookmark")
+        expect(page.locator("#told")).to_contain_text("Back at the bookmark")
         assert written(page) == place
         page.locator("#continue").click()
         expect(page.locator("#told")).to_contain_text("500 characters, seed")
@@ -369,7 +371,9 @@ def test_what_is_copied_is_coloured(visit):
     expect(page.locator("#told")).to_contain_text("500 characters, seed")
     before = written(page)
     page.locator("#copied").click()
-    expect(page.locator("#told")).to_contain_text("of it stands in the training text", timeout=20_000)
+    expect(page.locator("#told")).to_contain_text(
+        "% is copied word for word from the training text", timeout=20_000
+    )
     assert written(page) == before
     copied = "".join(page.locator("#written .coloured [style*=--cool]").all_text_contents())
     assert manual[place : place + 120] in copied

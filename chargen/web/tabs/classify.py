@@ -1,237 +1,245 @@
-"""The tab to sort texts in: judge one as it is typed, see what mattered, learn from a table."""
+"""The tab to classify with: texts as they are typed, what mattered, and training on a table."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 import chargen
 from chargen.errors import ChargenError
-from chargen.web import html as drawing
+from chargen.web import html, uploads
+from chargen.web.classification import classify
+from chargen.web.gradio_setup import LATEST, QUIET, gr
+from chargen.web.labels import BASELINES, UNSEEN
 from chargen.web.model_store import CLASSIFIER, ModelStore
-from chargen.web.tabs.training_status import status
-from chargen.web.training_job import MOST_MINUTES, JobStatus, TrainingJob, safe_name
+from chargen.web.tabs.training_status import status_html
+from chargen.web.training_job import MAX_MINUTES, JobStatus, TrainingJob, safe_name, start_classifier
 
-LONGEST = 10_000  # characters of a text to judge
-LONGEST_TABLE = 20_000_000
-LONGEST_COLOURED = 1_000  # characters whose weights are worked out, as fast as one types
 _BUILTIN, _UPLOAD = "Sentences in 16 languages", "Upload a table"
+_LISTED = 8  # classes of a table
 
 
-def build(page: gr.Blocks, job: TrainingJob, store: ModelStore) -> None:
-    """Puts the tab together."""
-    names = store.names(CLASSIFIER)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=6, min_width=320):
-            hint = gr.HTML(
-                drawing.blank("There is no classifier yet. Train one, beside, in less than a minute."),
-                visible=not names,
-                elem_id="no-classifier",
+class ClassifyTab:
+    """The widgets of the tab, and what happens when they are used."""
+
+    def __init__(self, page: gr.Blocks, job: TrainingJob, store: ModelStore) -> None:
+        """Lays the tab out in the block that is open, and connects it."""
+        self._job, self._store = job, store
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=6, min_width=320):
+                self._lay_out_classifying()
+            with gr.Column(scale=6, min_width=320):
+                self._lay_out_training()
+        self.timer = gr.Timer(1.0, active=job.status.busy)
+        self._connect(page)
+
+    def _lay_out_classifying(self) -> None:
+        names = self._store.names(CLASSIFIER)
+        self.no_classifier = gr.HTML(
+            html.empty_sheet("There is no classifier yet. Train one here in less than a minute."),
+            visible=not names,
+            elem_id="no-classifier",
+        )
+        with gr.Column(visible=bool(names)) as self.classifying:
+            self.model = gr.Dropdown(
+                names,
+                value=names[0] if names else None,
+                label="Classifier",
+                info="Your own classifiers, newest first.",
+                elem_id="classifier",
             )
-            with gr.Column(visible=bool(names)) as judging:
-                model = gr.Dropdown(
-                    names,
-                    value=names[0] if names else None,
-                    label="Classifier",
-                    info="Those that you trained, the newest first.",
-                    elem_id="classifier",
-                )
-                typed = gr.Textbox(
-                    label="Text",
-                    info="It is judged as you type.",
-                    lines=3,
-                    max_lines=10,
-                    elem_id="to-judge",
-                )
-                judged = gr.HTML(elem_id="judged")
-                coloured = gr.HTML(elem_id="coloured")
-        with gr.Column(scale=6, min_width=320):
-            source = gr.Radio(
-                [_BUILTIN, _UPLOAD],
-                value=_BUILTIN,
-                label="What to learn from",
-                info="Short sentences that come with chargen, or a table with a text and its class "
-                "in each row.",
-                elem_id="table-source",
+            self.text = gr.Textbox(
+                label="Text",
+                info="Classified as you type.",
+                lines=3,
+                max_lines=10,
+                elem_id="to-judge",
             )
-            upload = gr.File(
-                label="A table: CSV, TSV or JSON Lines, at most 20 MB",
-                file_types=[".csv", ".tsv", ".jsonl", ".txt"],
-                type="filepath",
+            self.classes = gr.HTML(elem_id="judged")
+            self.weights = gr.HTML(elem_id="coloured")
+
+    def _lay_out_training(self) -> None:
+        self.source = gr.Radio(
+            [_BUILTIN, _UPLOAD],
+            value=_BUILTIN,
+            label="Training texts",
+            info="Short sentences that come with chargen, or your own table with a text and its class "
+            "in each row.",
+            elem_id="table-source",
+        )
+        self.upload = gr.File(
+            label="A table: CSV, TSV or JSON Lines, at most 20 MB",
+            file_types=[".csv", ".tsv", ".jsonl", ".txt"],
+            type="filepath",
+            visible=False,
+            elem_id="table",
+        )
+        self.summary = gr.HTML(elem_id="table-found")
+        with gr.Row():
+            self.name = gr.Textbox(
+                label="Name",
+                info="The name of the new classifier.",
+                value="languages",
+                max_length=60,
+                elem_id="classifier-name",
+            )
+            self.minutes = gr.Number(
+                value=0.6,
+                minimum=0.05,
+                maximum=MAX_MINUTES,
+                label="Minutes",
+                info="More of them make it better.",
+                elem_id="classifier-minutes",
+            )
+        with gr.Row(elem_classes="buttons"):
+            self.start_button = gr.Button(
+                "Train", variant="primary", elem_id="train-classifier", elem_classes="primary-action"
+            )
+            self.stop_button = gr.Button(
+                "Stop and keep the best version",
+                variant="stop",
                 visible=False,
-                elem_id="table",
+                elem_id="stop-classifier",
             )
-            found = gr.HTML(elem_id="table-found")
-            with gr.Row():
-                name = gr.Textbox(
-                    label="Name",
-                    info="What the classifier will be called.",
-                    value="languages",
-                    max_length=60,
-                    elem_id="classifier-name",
-                )
-                minutes = gr.Number(
-                    value=0.6,
-                    minimum=0.05,
-                    maximum=MOST_MINUTES,
-                    label="Minutes",
-                    info="More make it better.",
-                    elem_id="classifier-minutes",
-                )
-            with gr.Row(elem_classes="buttons"):
-                start = gr.Button(
-                    "Train", variant="primary", elem_id="train-classifier", elem_classes="does"
-                )
-                stop = gr.Button(
-                    "Stop and keep the best",
-                    variant="stop",
-                    visible=False,
-                    elem_id="stop-classifier",
-                )
-            told = gr.HTML(elem_id="classifier-status")
-            figure = gr.HTML(elem_id="classifier-curve")
-            confusion = gr.HTML(elem_id="confusion")
-    clock = gr.Timer(1.0, active=job.view().busy)
+        self.status = gr.HTML(elem_id="classifier-status")
+        self.curves = gr.HTML(elem_id="classifier-curve")
+        self.confusion = gr.HTML(elem_id="confusion")
 
-    def judge_text(text: str, name: str | None) -> list[str]:
+    def _connect(self, page: gr.Blocks) -> None:
+        outputs = [
+            self.status,
+            self.curves,
+            self.confusion,
+            self.stop_button,
+            self.start_button,
+            self.no_classifier,
+            self.classifying,
+            self.model,
+            self.timer,
+        ]
+        for widget in (self.text, self.model):
+            widget.change(
+                self.classify,
+                [self.text, self.model],
+                [self.classes, self.weights],
+                concurrency_limit=4,
+                **LATEST,
+            )
+        self.source.change(
+            self.choose_source, self.source, [self.upload, self.name, self.minutes], **QUIET
+        )
+        self.upload.change(self.summarise, [self.source, self.upload], self.summary, **QUIET).then(
+            suggest_name, self.upload, self.name, **QUIET
+        )
+        self.start_button.click(
+            self.start, [self.source, self.upload, self.name, self.minutes], outputs, **QUIET
+        )
+        self.stop_button.click(self.stop, None, outputs, **QUIET)
+        self.timer.tick(self.show_status, None, outputs, concurrency_limit=4, **QUIET)
+        page.load(self.show_status, None, outputs, **QUIET)
+
+    def classify(self, text: str, name: str | None) -> list[str]:
+        """Shows the probability of each class, and which characters mattered."""
         if not name or not (text or "").strip():
             return ["", ""]
         try:
-            classes, weights = judge(store, name, text)
+            classes, weights = classify(self._store, name, text)
         except ChargenError as error:
-            return [drawing.note(str(error), bad=True), ""]
-        bars = drawing.bars(classes, "How likely each class is", clickable=False)
-        legend = "What mattered: in this colour for the likeliest class, in the other against it"
-        return [bars, drawing.note(legend) + drawing.heat(weights) if weights else ""]
+            return [html.error_note(error), ""]
+        bars = html.bars(classes, "Probability of each class", clickable=False)
+        if not weights:
+            return [bars, ""]
+        legend = "What mattered: green characters speak for the likeliest class, red ones against it."
+        return [bars, html.note(legend) + html.weighted_text(weights)]
 
-    def switch(kind: str) -> list[Any]:
-        builtin = kind == _BUILTIN
+    def choose_source(self, source: str) -> list[Any]:
+        """Shows the field for a table, and suggests a name and a time."""
+        builtin = source == _BUILTIN
         return [
             gr.update(visible=not builtin),
             gr.update(value="languages" if builtin else "my classes"),
             gr.update(value=0.6 if builtin else 5),
         ]
 
-    def look(kind: str, path: str | None) -> str:
+    def summarise(self, source: str, path: str | None) -> str:
+        """Shows what is in the table."""
+        if source != _UPLOAD or not path:
+            return ""
         try:
-            return describe(_table(path)) if kind == _UPLOAD and path else ""
+            return describe(uploads.read_table(path))
         except ChargenError as error:
-            return drawing.note(str(error), bad=True)
+            return html.error_note(error)
 
-    def called(path: str | None) -> Any:
-        return gr.update(value=safe_name(path)) if path else gr.update()
-
-    def begin(kind: str, path: str | None, wanted: str, length: float) -> list[Any]:
+    def start(self, source: str, path: str | None, name: str, minutes: float) -> list[Any]:
+        """Starts the training."""
         try:
-            text = None
-            if kind == _UPLOAD:
+            table = None
+            if source == _UPLOAD:
                 if not path:
-                    raise ChargenError("choose a table first")
-                _table(path)
-                text = Path(path).read_text("utf-8-sig")
-            begin_training(job, text, job.free_name(wanted), length, Path(path or "").suffix)
+                    raise ChargenError("there is no table yet; choose one above")
+                uploads.read_table(path)  # whether it is one
+                table = Path(path).read_text("utf-8-sig")
+            name = self._job.free_name(name)
+            start_classifier(self._job, table, name, minutes, Path(path or "").suffix)
         except ChargenError as error:
-            return [drawing.note(str(error), bad=True), *draw()[1:]]
-        return draw()
+            return [html.error_note(error), *self.show_status()[1:]]
+        return self.show_status()
 
-    def draw() -> list[Any]:
-        view = job.view()
-        names = store.names(CLASSIFIER)
-        there = [gr.update(visible=not names), gr.update(visible=bool(names))]
-        done = view.state in ("finished", "stopped") and view.kind == "classifier"
-        if done and view.name in names:
-            there.append(gr.update(choices=names, value=view.name))
-        else:
-            there.append(gr.update(choices=names, **({} if names else {"value": None})))
-        mine = view if view.kind == "classifier" else JobStatus()
+    def stop(self) -> list[Any]:
+        """Stops the training."""
+        self._job.stop()
+        return self.show_status()
+
+    def show_status(self) -> list[Any]:
+        """Shows how the training goes, and the new classifier once there is one."""
+        status, names = self._job.status, self._store.names(CLASSIFIER)
+        own = status if status.kind == "classifier" else JobStatus()
+        choice: dict[str, Any] = {} if names else {"value": None}
+        if own.state in ("finished", "stopped") and own.name in names:
+            choice = {"value": own.name}
         return [
-            _status(mine, job.view()),
-            _figure(mine),
-            drawing.matrix(mine.classes, mine.confusion) if mine.confusion else "",
-            gr.update(visible=mine.busy),
-            gr.update(interactive=not view.busy),
-            *there,
-            gr.Timer(active=view.busy),
+            _status(own, status),
+            _curves(own),
+            html.confusion_matrix(own.classes, own.confusion) if own.confusion else "",
+            gr.update(visible=own.busy),
+            gr.update(interactive=not status.busy),
+            gr.update(visible=not names),
+            gr.update(visible=bool(names)),
+            gr.update(choices=names, **choice),
+            gr.Timer(active=status.busy),
         ]
 
-    def halt() -> list[Any]:
-        job.stop()
-        return draw()
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    shown = [told, figure, confusion, stop, start, hint, judging, model, clock]
-    judging_now: dict[str, Any] = {
-        "fn": judge_text,
-        "inputs": [typed, model],
-        "outputs": [judged, coloured],
-        "trigger_mode": "always_last",
-        "concurrency_limit": 4,
-        **quiet,
-    }
-    typed.change(**judging_now)
-    model.change(**judging_now)
-    source.change(switch, source, [upload, name, minutes], **quiet)
-    upload.change(look, [source, upload], found, **quiet).then(called, upload, name, **quiet)
-    start.click(begin, [source, upload, name, minutes], shown, **quiet)
-    stop.click(halt, None, shown, **quiet)
-    clock.tick(draw, None, shown, concurrency_limit=4, **quiet)
-    page.load(draw, None, shown, **quiet)
-
-
-def judge(store: ModelStore, name: str, text: str) -> tuple[dict[str, float], list[tuple[str, float]]]:
-    """The probability of each class, and how much each character mattered where it is not too long."""
-    if len(text) > LONGEST:
-        raise ChargenError(f"the text has {len(text):,} characters; at most {LONGEST:,} are judged")
-    reader = store.reader(name)
-    if len(text) > LONGEST_COLOURED:
-        return reader.predict(text), []
-    return reader.explain(text)
-
-
-def begin_training(
-    job: TrainingJob, table: str | None, name: str, minutes: float, suffix: str
-) -> None:
-    """Begins to learn from a table, or from the sentences that come along; raises ChargenError."""
-    if table is not None and len(table) > LONGEST_TABLE:
-        raise ChargenError(f"the table has {len(table):,} characters; at most {LONGEST_TABLE:,}")
-    job.begin("classifier", name, table, minutes, suffix=suffix)
+def suggest_name(path: str | None) -> Any:
+    """Names the classifier after the file that was uploaded."""
+    return gr.update(value=safe_name(path)) if path else gr.update()
 
 
 def describe(data: chargen.Labelled) -> str:
-    """What is in a table."""
+    """Renders what is in a table."""
     counts = data.counts()
-    some = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:8])
-    more = f", … {len(counts) - 8} more" if len(counts) > 8 else ""
-    pairs = [("texts", f"{len(data):,}"), ("classes", f"{len(counts):,}")]
-    return drawing.facts(pairs) + "".join(map(drawing.note, [some + more, *data.notes]))
+    listed = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:_LISTED])
+    more = f", … {len(counts) - _LISTED} more" if len(counts) > _LISTED else ""
+    figures = [("texts", f"{len(data):,}"), ("classes", f"{len(counts):,}")]
+    return html.facts(figures) + "".join(map(html.note, [listed + more, *data.notes]))
 
 
-def _table(path: str) -> chargen.Labelled:
-    if Path(path).stat().st_size > LONGEST_TABLE:
-        raise ChargenError("the table is too large; at most 20 MB are read here")
-    try:
-        return chargen.Labelled.open(path)
-    except ChargenError as error:
-        raise ChargenError(str(error).replace(path, Path(path).name)) from error
-
-
-def _status(view: JobStatus, any_view: JobStatus) -> str:
-    if view.state == "idle":
-        busy = f"“{any_view.name}” is being trained in the tab Train." if any_view.busy else ""
-        return drawing.note(busy)
-    heads = {
-        "preparing": f"Reading the texts for “{view.name}” …",
-        "finished": f"“{view.name}” has learned: type a text and see.",
+def _status(own: JobStatus, any_kind: JobStatus) -> str:
+    """Renders the status of a classifier's training; `any_kind` may be that of a generator's."""
+    if own.state == "idle":
+        busy = f"“{any_kind.name}” is training in the tab Train." if any_kind.busy else ""
+        return html.note(busy)
+    sentences = {
+        "preparing": f"“{own.name}”: reading the texts …",
+        "finished": f"“{own.name}” has finished training. Type a text to classify it.",
     }
-    right = [("right, of texts it never saw", f"{score:.1%}") for _, score in view.scores[-1:]]
-    return status(view, heads, right)
+    figures = [("correct, on texts it has never seen", f"{share:.1%}") for _, share in own.scores[-1:]]
+    return status_html(own, sentences, figures)
 
 
-def _figure(view: JobStatus) -> str:
-    if len(view.scores) < 2:
+def _curves(status: JobStatus) -> str:
+    if len(status.scores) < 2:
         return ""
-    percent = tuple((seconds, 100 * score) for seconds, score in view.scores)
-    baselines = {name: 100 * share for name, share in view.baselines.items()}
-    return drawing.curve((), percent, baselines, "% right", ("", "held-out texts"))
+    scores = [(seconds, 100 * share) for seconds, share in status.scores]
+    baselines = {BASELINES.get(name, name): 100 * share for name, share in status.baselines.items()}
+    return html.training_curves((), scores, baselines, "% correct", ("", UNSEEN))

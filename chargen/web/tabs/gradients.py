@@ -1,97 +1,108 @@
-"""How far back models can learn from: three cells trained meanwhile, or models that are there."""
+"""The part of the tab that measures how far back models can learn from: three cells, or your own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
-
 from chargen.errors import ChargenError
 from chargen.inspection.gradients import GradientReach
-from chargen.web import html as drawing
+from chargen.web import html
+from chargen.web.gradio_setup import QUIET, gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import GENERATOR
 
-COMPARED = 50  # characters back, at which the cells are compared in words
+COMPARED_DISTANCE = 50  # characters back
 _WHY = (
-    "How strongly the loss at one character depends on a character some places before it. In a simple "
-    "recurrent network this shrinks by a factor at every step back, so that it cannot learn what is "
-    "far apart; the gates of GRU and LSTM let it pass."
+    "How strongly does the loss at one character depend on an earlier one? In a simple recurrent "
+    "network this shrinks by a factor at every step back, so that it cannot learn how distant "
+    "characters belong together. The gates of GRU and LSTM let it pass."
 )
-_LEARNS = "How far back it can learn from: the norm of the gradient"
-_REMEMBERS = "How far back it remembers: bits by which another character there changes what it expects"
+_GRADIENT_TITLE = "How far back it can learn from: the norm of the gradient"
+_CHANGE_TITLE = "How far back it remembers: bits by which another character changes the prediction"
 
 
-def build(inspector: Inspector) -> gr.Dropdown:
-    """Puts this part of the tab together; returns the menu of models."""
-    gr.HTML(drawing.note(_WHY))
-    with gr.Row(elem_classes="buttons"):
-        cells = gr.Button(
-            "Train an rnn, a gru and an lstm, ten seconds each",
-            variant="primary",
-            elem_id="compare-cells",
-            elem_classes="does",
+class GradientsPart:
+    """The widgets of this part, and what happens when they are used."""
+
+    def __init__(self, inspector: Inspector) -> None:
+        """Lays the part out in the block that is open, and connects it."""
+        self._inspector = inspector
+        gr.HTML(html.note(_WHY))
+        with gr.Row(elem_classes="buttons"):
+            self.cells_button = gr.Button(
+                "Train an RNN, a GRU and an LSTM for ten seconds each",
+                variant="primary",
+                elem_id="compare-cells",
+                elem_classes="primary-action",
+            )
+            self.stop_button = gr.Button("Stop", variant="stop", visible=False, elem_id="stop-cells")
+        with gr.Row():
+            self.models = gr.Dropdown(
+                inspector.store.names(GENERATOR),
+                multiselect=True,
+                label="Or compare your models",
+                info="Measured on text that each of them writes.",
+                elem_id="reach-models",
+            )
+            self.measure_button = gr.Button("Measure", elem_id="measure", min_width=120)
+        self.message = gr.HTML(elem_id="reach-told")
+        self.gradient = gr.HTML(elem_id="gradient")
+        self.change = gr.HTML(elem_id="change")
+        self._connect()
+
+    def _connect(self) -> None:
+        outputs = [self.message, self.gradient, self.change, self.stop_button]
+        training = self.cells_button.click(
+            self.compare_cells, None, outputs, concurrency_limit=1, **QUIET
         )
-        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop-cells")
-    with gr.Row():
-        models = gr.Dropdown(
-            inspector.store.names(GENERATOR),
-            multiselect=True,
-            label="Or models that are there",
-            info="Measured on text that each of them writes.",
-            elem_id="reach-models",
+        self.stop_button.click(None, cancels=[training], **QUIET).then(
+            self.show_stopped, None, outputs, **QUIET
         )
-        measure = gr.Button("Measure", elem_id="measure", min_width=120)
-    told = gr.HTML(elem_id="reach-told")
-    gradient = gr.HTML(elem_id="gradient")
-    change = gr.HTML(elem_id="change")
-    shown = [told, gradient, change, stop]
+        self.measure_button.click(
+            self.compare_models, self.models, outputs, concurrency_limit=2, **QUIET
+        )
 
-    def given(chosen: list[str]) -> Iterator[dict[Any, Any]]:
-        yield {told: drawing.note("Measuring …")}
+    def compare_models(self, models: list[str]) -> Iterator[dict[Any, Any]]:
+        """Measures the chosen models."""
+        yield {self.message: html.note("Measuring …")}
         try:
-            yield drawn(inspector.reach(chosen), "")
+            yield self._show(self._inspector.gradients(models), "")
         except ChargenError as error:
-            yield {told: drawing.note(str(error), bad=True)}
+            yield {self.message: html.error_note(error)}
 
-    def train_cells() -> Iterator[dict[Any, Any]]:
+    def compare_cells(self) -> Iterator[dict[Any, Any]]:
+        """Trains the three cells, says for how long, and measures them."""
         try:
-            for seconds, found in inspector.compare_cells():
-                said = f"Three small models are being trained … {seconds:.0f} seconds"
-                yield {told: drawing.note(said), stop: gr.update(visible=True)}
-                if found:
-                    yield drawn(found, _compared(found))
+            for seconds, gradients in self._inspector.compare_cells():
+                message = f"Training three small models … {seconds:.0f} seconds"
+                yield {self.message: html.note(message), self.stop_button: gr.update(visible=True)}
+                if gradients:
+                    yield self._show(gradients, _compared(gradients))
         except ChargenError as error:
-            yield {told: drawing.note(str(error), bad=True), stop: gr.update(visible=False)}
+            yield {self.message: html.error_note(error), self.stop_button: gr.update(visible=False)}
 
-    def drawn(found: dict[str, GradientReach], words: str) -> dict[Any, Any]:
-        learns = {name: list(enumerate(one.gradient.tolist(), 1)) for name, one in found.items()}
-        remembers = {
-            name: list(zip(one.distances, one.change.tolist(), strict=True))
-            for name, one in found.items()
+    def show_stopped(self) -> dict[Any, Any]:
+        """Says that the training was stopped."""
+        return {self.message: html.note("Stopped."), self.stop_button: gr.update(visible=False)}
+
+    def _show(self, results: dict[str, GradientReach], message: str) -> dict[Any, Any]:
+        gradients = {name: list(enumerate(r.gradient.tolist(), 1)) for name, r in results.items()}
+        changes = {
+            name: list(zip(r.distances, r.change.tolist(), strict=True)) for name, r in results.items()
         }
         return {
-            told: drawing.note(words),
-            gradient: drawing.decay(learns, _LEARNS),
-            change: drawing.decay(remembers, _REMEMBERS),
-            stop: gr.update(visible=False),
+            self.message: html.note(message),
+            self.gradient: html.decay_curves(gradients, _GRADIENT_TITLE),
+            self.change: html.decay_curves(changes, _CHANGE_TITLE),
+            self.stop_button: gr.update(visible=False),
         }
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    running = cells.click(train_cells, None, shown, concurrency_limit=1, **quiet)
-    halted = stop.click(None, cancels=[running], **quiet)
-    halted.then(
-        lambda: [drawing.note("stopped"), gr.update(visible=False)], None, [told, stop], **quiet
-    )
-    measure.click(given, models, shown, concurrency_limit=2, **quiet)
-    return models
 
-
-def _compared(found: dict[str, GradientReach]) -> str:
-    simple, gated = (found[cell].gradient[COMPARED - 1] for cell in ("rnn", "lstm"))
-    times = gated / max(simple, 1e-300)
+def _compared(results: dict[str, GradientReach]) -> str:
+    simple, gated = (results[cell].gradient[COMPARED_DISTANCE - 1] for cell in ("rnn", "lstm"))
+    ratio = gated / max(simple, 1e-300)
     return (
-        f"At {COMPARED} characters back, the gradient of the lstm is {times:,.3g} times that of the "
-        "rnn."
+        f"At {COMPARED_DISTANCE} characters back, the gradient of the LSTM is {ratio:,.3g} times that "
+        "of the RNN."
     )

@@ -1,15 +1,15 @@
-"""The tab to look inside with: a model and a text that it reads, and three ways to look at it."""
+"""The tab to look inside a model: a text that it reads, and three ways to look at it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
-
-from chargen.web.inspector import LONGEST, Inspector
+from chargen.web.gradio_setup import QUIET, gr
+from chargen.web.inspector import MAX_TEXT, Inspector
 from chargen.web.model_store import GENERATOR, STARTER
-from chargen.web.tabs import gradients as reach
-from chargen.web.tabs import state, surprise
+from chargen.web.tabs.gradients import GradientsPart
+from chargen.web.tabs.state import StatePart
+from chargen.web.tabs.surprise import SurprisePart
 
 _EXAMPLE = (
     'The function returns a lsit of the names of all (local) variables. If "key" is not\n'
@@ -17,48 +17,62 @@ _EXAMPLE = (
 )
 
 
-def build(page: gr.Blocks, inspector: Inspector) -> None:
-    """Puts the tab together."""
-    names = inspector.store.names(GENERATOR)
-    model = gr.Dropdown(
-        names,
-        value=names[0],
-        label="Model",
-        info="Those that you trained, and the starter, which has read Python's manual.",
-        elem_id="inside-model",
-    )
-    text = gr.Textbox(
-        value=_EXAMPLE,
-        label="Text",
-        info=f"What the model reads, at most {LONGEST:,} characters; looked at as you type.",
-        lines=6,
-        max_lines=12,
-        elem_id="inside-text",
-        elem_classes="mono",
-    )
-    offered = gr.State(_EXAMPLE)
-    with gr.Tabs():
-        with gr.Tab("Surprise") as first:
-            surprise.build(page, inspector, model, text)
-        with gr.Tab("State") as second:
-            state.build(page, inspector, model, text)
-        with gr.Tab("Reach") as third:
-            models = reach.build(inspector)
+class InspectTab:
+    """The widgets of the tab, and what happens when they are used."""
 
-    def offer(name: str, given: str, example: str) -> list[Any]:
-        """Another model, other examples; what a visitor has typed stays."""
-        other = _EXAMPLE if name == STARTER else inspector.sample(name)
-        return [other if given in ("", example) else gr.update(), other]
-
-    def menus() -> list[Any]:
+    def __init__(self, page: gr.Blocks, inspector: Inspector) -> None:
+        """Lays the tab out in the block that is open, and connects it."""
+        self._inspector = inspector
         names = inspector.store.names(GENERATOR)
-        return [gr.update(choices=names, value=names[0]), gr.update(choices=names, value=names[:1])]
-
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    model.change(offer, [model, text, offered], [text, offered], **quiet)
-    loaded = page.load(menus, None, [model, models], **quiet)
-    loaded.then(offer, [model, text, offered], [text, offered], **quiet)
-    for part, needed in ((first, True), (second, True), (third, False)):
-        part.select(
-            lambda needed=needed: [gr.update(visible=needed)] * 2, None, [model, text], **quiet
+        self.model = gr.Dropdown(
+            names,
+            value=names[0],
+            label="Model",
+            info="Your own models, newest first, and one that read Python's manual.",
+            elem_id="inside-model",
         )
+        self.text = gr.Textbox(
+            value=_EXAMPLE,
+            label="Text",
+            info=f"The model reads it as you type, at most {MAX_TEXT:,} characters.",
+            lines=6,
+            max_lines=12,
+            elem_id="inside-text",
+            elem_classes="mono",
+        )
+        self.example = gr.State(_EXAMPLE)
+        with gr.Tabs():
+            with gr.Tab("Surprise") as surprise:
+                SurprisePart(page, inspector, self.model, self.text)
+            with gr.Tab("State") as state:
+                StatePart(page, inspector, self.model, self.text)
+            with gr.Tab("Gradients") as gradients:
+                self.compared = GradientsPart(inspector).models
+        self._connect(page)
+        for part, uses_text in ((surprise, True), (state, True), (gradients, False)):
+            part.select(
+                lambda uses_text=uses_text: [gr.update(visible=uses_text)] * 2,
+                None,
+                [self.model, self.text],
+                **QUIET,
+            )
+
+    def _connect(self, page: gr.Blocks) -> None:
+        example = {
+            "fn": self.show_example,
+            "inputs": [self.model, self.text, self.example],
+            "outputs": [self.text, self.example],
+            **QUIET,
+        }
+        self.model.change(**example)
+        page.load(self.list_models, None, [self.model, self.compared], **QUIET).then(**example)
+
+    def show_example(self, model: str, text: str, example: str) -> list[Any]:
+        """Replaces the example by one for another model, unless a visitor has typed a text."""
+        new = _EXAMPLE if model == STARTER else self._inspector.example(model)
+        return [new if text in ("", example) else gr.update(), new]
+
+    def list_models(self) -> list[Any]:
+        """Fills both menus and chooses the newest model."""
+        names = self._inspector.store.names(GENERATOR)
+        return [gr.update(choices=names, value=names[0]), gr.update(choices=names, value=names[:1])]

@@ -1,17 +1,18 @@
-"""A text coloured by a component of the state, what components follow, what holding one changes."""
+"""The part of the tab that colours a text by one cell, finds cells, and writes with one fixed."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
-
 from chargen.errors import ChargenError
+from chargen.model import StateComponent
 from chargen.rendering.colouring import svg
-from chargen.web import html as drawing
-from chargen.web.generation import GenerationRequest, seed_for
-from chargen.web.inspector import Inspector, Place
+from chargen.web import html
+from chargen.web.generation import GenerationRequest, seed_or_new
+from chargen.web.gradio_setup import LATEST, QUIET, gr
+from chargen.web.inspector import Inspector
 
+_REQUEST = GenerationRequest(length=400, temperature=0.7)
 _SAVE = """
 (picture) => {
   if (!picture) return;
@@ -24,114 +25,157 @@ _SAVE = """
 """
 
 
-def build(page: gr.Blocks, inspector: Inspector, model: gr.Dropdown, text: gr.Textbox) -> None:
-    """Puts this part of the tab together."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=7, min_width=320):
-            coloured = gr.HTML(elem_id="state")
-            told = gr.HTML(elem_id="state-told")
-            with gr.Row(elem_classes="buttons"):
-                save = gr.Button("Save the picture", size="sm", elem_id="save-state")
-            picture = gr.Textbox(visible=False)  # on its way to the browser
-            with gr.Row():
-                prompt = gr.Textbox(
-                    label="Prompt",
-                    info="What is written on from, with the component held and without.",
-                    value="The ",
-                    elem_id="held-prompt",
-                    elem_classes="mono",
-                )
-                value = gr.Slider(
-                    -6,
-                    6,
-                    value=3,
-                    step=0.25,
-                    label="Hold it at",
-                    info="A value for it.",
-                    elem_id="hold",
-                )
-            with gr.Row(elem_classes="buttons"):
-                write = gr.Button(
-                    "Write with it held", variant="primary", elem_id="write-held", elem_classes="does"
-                )
-            texts = gr.HTML(elem_id="held")
-        with gr.Column(scale=5, min_width=300):
-            with gr.Row():
-                layer = gr.Number(1, precision=0, label="Layer", elem_id="layer", min_width=80)
-                component = gr.Number(
-                    0, precision=0, label="Component", elem_id="component", min_width=80
-                )
-                kind = gr.Dropdown(
-                    ["cell"], value="cell", label="What of it", elem_id="kind", min_width=110
-                )
-            find = gr.Button("Find components that follow something", elem_id="find")
-            followers = gr.HTML(js_on_load=drawing.CLICKED, elem_id="followers")
+class StatePart:
+    """The widgets of this part, and what happens when they are used."""
 
-    def shape(name: str, chosen: str) -> list[Any]:
-        kinds = inspector.kinds(name)
-        return [1, 0, gr.update(choices=kinds, value=chosen if chosen in kinds else kinds[0]), ""]
+    def __init__(
+        self, page: gr.Blocks, inspector: Inspector, model: gr.Dropdown, text: gr.Textbox
+    ) -> None:
+        """Lays the part out in the block that is open, and connects it."""
+        self._inspector = inspector
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=7, min_width=320):
+                self._lay_out_text()
+            with gr.Column(scale=5, min_width=300):
+                self._lay_out_component()
+        self._connect(page, model, text)
 
-    def look(name: str, given: str, depth: int, number: int, what: str) -> list[str]:
-        if not given:
-            return [drawing.note("Type something above."), ""]
+    def _lay_out_text(self) -> None:
+        self.coloured = gr.HTML(elem_id="state")
+        self.message = gr.HTML(elem_id="state-told")
+        with gr.Row(elem_classes="buttons"):
+            self.save_button = gr.Button("Save the picture", size="sm", elem_id="save-state")
+        self.picture = gr.Textbox(visible=False)  # takes the SVG to the browser
+        with gr.Row():
+            self.prompt = gr.Textbox(
+                label="Prompt",
+                info="Continued twice: freely, and with this cell fixed.",
+                value="The ",
+                elem_id="held-prompt",
+                elem_classes="mono",
+            )
+            self.value = gr.Slider(
+                -6,
+                6,
+                value=3,
+                step=0.25,
+                label="Value",
+                info="What the cell is fixed at.",
+                elem_id="hold",
+            )
+        with gr.Row(elem_classes="buttons"):
+            self.write_button = gr.Button(
+                "Write with this cell fixed",
+                variant="primary",
+                elem_id="write-held",
+                elem_classes="primary-action",
+            )
+        self.texts = gr.HTML(elem_id="held")
+
+    def _lay_out_component(self) -> None:
+        with gr.Row():
+            self.layer = gr.Number(1, precision=0, label="Layer", elem_id="layer", min_width=80)
+            self.index = gr.Number(0, precision=0, label="Cell", elem_id="component", min_width=80)
+            self.kind = gr.Dropdown(
+                ["cell"], value="cell", label="Signal", elem_id="kind", min_width=110
+            )
+        self.find_button = gr.Button("Find cells that track something", elem_id="find")
+        self.components = gr.HTML(js_on_load=html.SELECT_ON_CLICK, elem_id="followers")
+
+    def _connect(self, page: gr.Blocks, model: gr.Dropdown, text: gr.Textbox) -> None:
+        component: list[Any] = [self.layer, self.index, self.kind]
+        colour: dict[str, Any] = {
+            "fn": self.colour,
+            "inputs": [model, text, *component],
+            "outputs": [self.coloured, self.message],
+            "concurrency_limit": 4,
+            **LATEST,
+        }
+        for widget in (text, *component):
+            widget.change(**colour)
+        for event in (model.change, page.load):
+            event(self.choose_first, [model, self.kind], [*component, self.components], **QUIET).then(
+                **colour
+            )
+        self.find_button.click(
+            self.find_components, [model, text], self.components, concurrency_limit=4, **QUIET
+        )
+        self.components.select(self.choose_component, None, component, **QUIET)
+        self.save_button.click(
+            self.draw, [model, text, *component], self.picture, concurrency_limit=4, **QUIET
+        ).then(None, self.picture, js=_SAVE, api_visibility="private")
+        self.write_button.click(
+            self.write_clamped,
+            [model, self.prompt, *component, self.value],
+            self.texts,
+            concurrency_limit=4,
+            **QUIET,
+        )
+
+    def choose_first(self, model: str, kind: str) -> list[Any]:
+        """Chooses the first component of another model, of the same kind where it has that."""
+        kinds = self._inspector.kinds(model)
+        return [1, 0, gr.update(choices=kinds, value=kind if kind in kinds else kinds[0]), ""]
+
+    def colour(self, model: str, text: str, *component: Any) -> list[str]:
+        """Shows the text coloured by the component, and the range of its values."""
+        if not text:
+            return [html.note("Type a text above."), ""]
         try:
-            glyphs, words = inspector.coloured(name, given, _place(depth, what, number))
+            glyphs, title = self._inspector.coloured(model, text, self._component(model, *component))
         except ChargenError as error:
-            return [drawing.note(str(error), bad=True), ""]
-        return [drawing.coloured(glyphs), drawing.note(words)]
+            return [html.error_note(error), ""]
+        return [html.coloured(glyphs), html.note(title)]
 
-    def draw(name: str, given: str, depth: int, number: int, what: str) -> str:
+    def draw(self, model: str, text: str, *component: Any) -> str:
+        """Returns the coloured text as SVG, "" where `colour` shows an error."""
         try:
-            glyphs, words = inspector.coloured(name, given, _place(depth, what, number))
+            glyphs, title = self._inspector.coloured(model, text, self._component(model, *component))
         except ChargenError:
-            return ""  # which is said beside the button already
-        return svg(glyphs, words)
+            return ""
+        return svg(glyphs, title)
 
-    def search(name: str, given: str) -> str:
+    def find_components(self, model: str, text: str) -> str:
+        """Lists the components that track something in the text."""
         try:
-            return drawing.followers(inspector.components(name, given))
+            return html.component_list(self._inspector.components(model, text))
         except ChargenError as error:
-            return drawing.note(str(error), bad=True)
+            return html.error_note(error)
 
-    def choose(event: gr.EventData) -> list[Any]:
-        depth, what, number = str(event.text).split(":")
-        return [int(depth), int(number), what]
+    def choose_component(self, event: gr.EventData) -> list[Any]:
+        """Chooses the component that a visitor has clicked on in the list."""
+        layer, kind, index = str(event.text).split(":")
+        return [int(layer), int(index), kind]
 
-    def held(name: str, begins: str, depth: int, number: int, what: str, at: float) -> str:
-        seed = seed_for(None)
+    def write_clamped(
+        self,
+        model: str,
+        prompt: str,
+        layer: float | None,
+        index: float | None,
+        kind: str,
+        value: float,
+    ) -> str:
+        """Writes after the prompt freely, and with the component clamped at `value`."""
+        seed = seed_or_new(None)
         try:
-            place = _place(depth, what, number)
-            given, free, other = inspector.held(
-                name, begins, place, at, GenerationRequest(400, 0.7), seed
+            component = self._component(model, layer, index, kind)
+            prompt, free, clamped = self._inspector.clamped(
+                model, prompt, component, value, _REQUEST, seed
             )
         except ChargenError as error:
-            return drawing.note(str(error), bad=True)
-        titles = ["free", f"component {number} of layer {depth} held at {at:g}"]
-        seed_used = drawing.note(f"the same luck twice: seed {seed}")
-        return drawing.sheets(titles, given, [free, other]) + seed_used
+            return html.error_note(error)
+        titles = ["free", f"cell {component.index} of layer {component.layer} fixed at {value:g}"]
+        sheets = html.sheets(titles, prompt, [free, clamped])
+        return sheets + html.note(f"The same random numbers for both: seed {seed}")
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    place: list[Any] = [layer, component, kind]
-    now: dict[str, Any] = {
-        "fn": look,
-        "inputs": [model, text, *place],
-        "outputs": [coloured, told],
-        "trigger_mode": "always_last",
-        "concurrency_limit": 4,
-        **quiet,
-    }
-    for part in (text, *place):
-        part.change(**now)
-    model.change(shape, [model, kind], [*place, followers], **quiet).then(**now)
-    page.load(shape, [model, kind], [*place, followers], **quiet).then(**now)
-    find.click(search, [model, text], followers, concurrency_limit=4, **quiet)
-    followers.select(choose, None, place, **quiet)
-    saved = save.click(draw, [model, text, *place], picture, concurrency_limit=4, **quiet)
-    saved.then(None, picture, js=_SAVE, api_visibility="private")
-    write.click(held, [model, prompt, *place, value], texts, concurrency_limit=4, **quiet)
-
-
-def _place(layer: float | None, kind: str, component: float | None) -> Place:
-    if layer is None or component is None:
-        raise ChargenError("name a layer, from 1, and a component, from 0")
-    return Place(int(layer), kind, int(component))
+    def _component(
+        self, model: str, layer: float | None, index: float | None, kind: str
+    ) -> StateComponent:
+        """Returns what is in the fields; raises ChargenError where one of them is empty."""
+        if layer is None or index is None:
+            config = self._inspector.config(model)
+            layers = {1: "1", 2: "1 or 2"}.get(config.num_layers, f"1 to {config.num_layers}")
+            what = f"layer ({layers})" if layer is None else f"cell (0 to {config.hidden_size - 1})"
+            raise ChargenError(f"enter a {what}")
+        return StateComponent(int(layer), int(index), kind)

@@ -1,55 +1,58 @@
-"""A text coloured by how little a model expected each of its characters, as one types."""
+"""The part of the tab that colours a text by how surprising each character is to a model."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import gradio as gr
-
 from chargen.errors import ChargenError
 from chargen.rendering import describe
-from chargen.web import html as drawing
+from chargen.web import html
+from chargen.web.gradio_setup import LATEST, gr
 from chargen.web.inspector import Inspector
+from chargen.web.labels import BITS
 
-WORST = 8  # spots that are listed
-SAID = 3  # characters of which it is said what stands in for them
+LISTED_SPOTS = 8  # the most surprising ones
+LISTED_NOTES = 3  # about substituted characters
 
 
-def build(page: gr.Blocks, inspector: Inspector, model: gr.Dropdown, text: gr.Textbox) -> None:
-    """Puts this part of the tab together."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=7, min_width=320):
-            coloured = gr.HTML(elem_id="surprise")
-        with gr.Column(scale=5, min_width=300):
-            found = gr.HTML(elem_id="worst")
+class SurprisePart:
+    """The widgets of this part, and what happens when they are used."""
 
-    def look(name: str, given: str) -> list[str]:
-        if not given:
-            return [
-                drawing.note("Type something above: it is coloured by how little it was expected."),
-                "",
-            ]
+    def __init__(
+        self, page: gr.Blocks, inspector: Inspector, model: gr.Dropdown, text: gr.Textbox
+    ) -> None:
+        """Lays the part out in the block that is open, and connects it."""
+        self._inspector = inspector
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=7, min_width=320):
+                self.coloured = gr.HTML(elem_id="surprise")
+            with gr.Column(scale=5, min_width=300):
+                self.summary = gr.HTML(elem_id="worst")
+        for event in (text.change, model.change, page.load):
+            event(
+                self.colour,
+                [model, text],
+                [self.coloured, self.summary],
+                concurrency_limit=4,
+                **LATEST,
+            )
+
+    def colour(self, model: str, text: str) -> list[str]:
+        """Shows the text in colours, and its most surprising spots."""
+        if not text:
+            hint = "Type a text above. The more a character surprises the model, the redder it gets."
+            return [html.note(hint), ""]
         try:
-            surprise, notes = inspector.surprise(name, given)
+            surprise, notes = self._inspector.surprise(model, text)
         except ChargenError as error:
-            return [drawing.note(str(error), bad=True), ""]
+            return [html.error_note(error), ""]
+        hint = "The redder a character, the more it surprises the model. Point at one to see what the "
+        hint += "model expected instead."
+        if len(notes) > LISTED_NOTES:
+            more = f"and {len(notes) - LISTED_NOTES:,} more characters"
+            notes = [*notes[:LISTED_NOTES], more]
+        summary = [
+            html.facts([("bits per character", f"{surprise.bits_per_character:.3f}")]),
+            *map(html.note, [BITS, hint, *notes]),
+            describe.spots_html(surprise, LISTED_SPOTS),
+        ]
         glyphs = map(describe.surprise_glyph, surprise.characters())
-        facts = drawing.facts([("bits per character", f"{surprise.bits_per_character:.3f}")])
-        rows = describe.spots_html(surprise, WORST)
-        hint = "The redder, the less it was expected. Point at a character to see what was."
-        more = [f"and {len(notes) - SAID:,} more characters"] if len(notes) > SAID else []
-        told = "".join(map(drawing.note, [*notes[:SAID], *more]))
-        return [drawing.coloured(glyphs), facts + drawing.note(hint) + told + rows]
-
-    now: dict[str, Any] = {
-        "fn": look,
-        "inputs": [model, text],
-        "outputs": [coloured, found],
-        "trigger_mode": "always_last",
-        "concurrency_limit": 4,
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    text.change(**now)
-    model.change(**now)
-    page.load(**now)
+        return [html.coloured(glyphs), "".join(summary)]

@@ -1,237 +1,302 @@
-"""The tab to train in: a text, what is in it, and a training to look at."""
+"""The tab to train a generator: a text, what is in it, and how the training goes."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
-import chargen
 from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
-from chargen.web import html as drawing
+from chargen.web import html, uploads
+from chargen.web.gradio_setup import QUIET, gr
+from chargen.web.labels import BASELINES, BITS, UNSEEN
 from chargen.web.model_store import GENERATOR, ModelStore
-from chargen.web.tabs.training_status import status
+from chargen.web.tabs.training_status import status_html
 from chargen.web.training_job import (
-    FEWEST,
-    LONGEST_TEXT,
-    MOST_MINUTES,
+    MAX_MINUTES,
+    MAX_TEXT,
+    MIN_TEXT,
     JobStatus,
     TrainingJob,
-    begin_training,
     safe_name,
+    start_generator,
 )
 
-_PASTE, _UPLOAD, _MANUAL = "Paste a text", "Upload a file", "Python's manual"
-_KINDS = {"One text": None, "Each line is one": "line", "Empty lines between them": "blank-line"}
+PASTE, UPLOAD, MANUAL = "Paste a text", "Upload a file", "Python's manual"
+# What separates the documents of a text, by the choice of the visitor.
+_SPLIT_ON = {
+    "One text": None,
+    "One item per line": "line",
+    "Items separated by blank lines": "blank-line",
+}
+_GOOD_LENGTH, _SHORT = 100_000, 20_000  # characters
+_MANY_CHARACTERS = 3_000  # different ones
 
 
-def build(
-    page: gr.Blocks, tabs: gr.Tabs, menu: gr.Dropdown, job: TrainingJob, store: ModelStore
-) -> None:
-    """Puts the tab together; `menu` is where a trained model can be chosen for writing."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=5, min_width=300):
-            source = gr.Radio(
-                [_PASTE, _UPLOAD, _MANUAL],
-                value=_PASTE,
-                label="What to learn from",
-                info="Anything that is text: verse, names, code, letters, in any language.",
-                elem_id="source",
+class TrainTab:
+    """The widgets of the tab, and what happens when they are used."""
+
+    def __init__(
+        self,
+        page: gr.Blocks,
+        tabs: gr.Tabs,
+        write_model: gr.Dropdown,
+        job: TrainingJob,
+        store: ModelStore,
+    ) -> None:
+        """Lays the tab out in the block that is open, and connects it.
+
+        `write_model` is the menu of the tab to write with, one of `tabs`.
+        """
+        self._job, self._store = job, store
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=300):
+                self._lay_out_text()
+            with gr.Column(scale=7, min_width=320):
+                self._lay_out_training()
+        self.timer = gr.Timer(1.0, active=job.status.busy)
+        self._connect(page, tabs, write_model)
+
+    def _lay_out_text(self) -> None:
+        self.source = gr.Radio(
+            [PASTE, UPLOAD, MANUAL],
+            value=PASTE,
+            label="Training text",
+            info="Anything that is text: verse, names, code, letters, in any language.",
+            elem_id="source",
+        )
+        self.pasted = gr.Textbox(
+            label="Text",
+            info=f"The more, the better; {_GOOD_LENGTH:,} characters are a good start.",
+            lines=8,
+            max_lines=12,
+            elem_id="pasted",
+            elem_classes="mono",
+        )
+        self.upload = gr.File(
+            label="A text file in UTF-8, at most 20 MB",
+            file_types=["text"],
+            type="filepath",
+            visible=False,
+            elem_id="upload",
+        )
+        self.summary = gr.HTML(elem_id="found")
+        self.split_on = gr.Radio(
+            list(_SPLIT_ON),
+            value="One text",
+            label="What is in it",
+            info="In a list of names or poems, the model also learns where each item ends.",
+        )
+        with gr.Row():
+            self.name = gr.Textbox(
+                label="Name",
+                info="The name of the new model.",
+                value="my text",
+                max_length=60,
+                elem_id="name",
             )
-            pasted = gr.Textbox(
-                label="Text",
-                info="The more the better: from 100,000 characters on it gets good.",
-                lines=8,
-                max_lines=12,
-                elem_id="pasted",
-                elem_classes="mono",
+            self.minutes = gr.Number(
+                value=2,
+                minimum=0.05,
+                maximum=MAX_MINUTES,
+                label="Minutes",
+                info="A short text needs fewer.",
+                elem_id="minutes",
             )
-            upload = gr.File(
-                label="A text file, UTF-8, at most 20 MB",
-                file_types=["text"],
-                type="filepath",
+        self.start_button = gr.Button(
+            "Train", variant="primary", elem_id="train", elem_classes="primary-action"
+        )
+
+    def _lay_out_training(self) -> None:
+        self.status = gr.HTML(elem_id="status")
+        self.curves = gr.HTML(elem_id="curve")
+        self.sample = gr.HTML(elem_id="sample")
+        with gr.Row(elem_classes="buttons"):
+            self.stop_button = gr.Button(
+                "Stop and keep the best version",
+                variant="stop",
                 visible=False,
-                elem_id="upload",
+                elem_id="stop-training",
             )
-            found = gr.HTML(elem_id="found")
-            split = gr.Radio(
-                list(_KINDS),
-                value="One text",
-                label="How it is made",
-                info="A list of names or poems is learned with where each of them ends.",
+            self.use_button = gr.Button(
+                "Write with this model", variant="primary", visible=False, elem_id="use"
             )
-            with gr.Row():
-                name = gr.Textbox(
-                    label="Name",
-                    info="What the model will be called.",
-                    value="my text",
-                    max_length=60,
-                    elem_id="name",
-                )
-                minutes = gr.Number(
-                    value=2,
-                    minimum=0.05,
-                    maximum=MOST_MINUTES,
-                    label="Minutes",
-                    info="A short text takes less.",
-                    elem_id="minutes",
-                )
-            start = gr.Button("Train", variant="primary", elem_id="train", elem_classes="does")
-        with gr.Column(scale=7, min_width=320):
-            told = gr.HTML(elem_id="status")
-            figure = gr.HTML(elem_id="curve")
-            sample = gr.HTML(elem_id="sample")
-            with gr.Row(elem_classes="buttons"):
-                stop = gr.Button(
-                    "Stop and keep the best",
-                    variant="stop",
-                    visible=False,
-                    elem_id="stop-training",
-                )
-                use = gr.Button("Write with it", variant="primary", visible=False, elem_id="use")
-    clock = gr.Timer(1.0, active=job.view().busy)
 
-    def switch(kind: str) -> list[Any]:
+    def _connect(self, page: gr.Blocks, tabs: gr.Tabs, write_model: gr.Dropdown) -> None:
+        source = [self.source, self.pasted, self.upload]
+        outputs = [
+            self.status,
+            self.curves,
+            self.sample,
+            self.stop_button,
+            self.use_button,
+            self.start_button,
+            self.timer,
+        ]
+        self.source.change(
+            self.choose_source, self.source, [self.pasted, self.upload, self.name], **QUIET
+        ).then(self.summarise, source, self.summary, **QUIET)
+        self.pasted.change(self.summarise, source, self.summary, trigger_mode="always_last", **QUIET)
+        self.upload.change(self.summarise, source, self.summary, **QUIET).then(
+            suggest_name, self.upload, self.name, **QUIET
+        )
+        self.start_button.click(
+            self.start, [*source, self.split_on, self.name, self.minutes], outputs, **QUIET
+        )
+        self.stop_button.click(self.stop, None, outputs, **QUIET)
+        self.use_button.click(self.use_model, None, [write_model, tabs], **QUIET)
+        self.timer.tick(self.show_status, None, outputs, concurrency_limit=4, **QUIET)
+        page.load(self.show_status, None, outputs, **QUIET)
+
+    def choose_source(self, source: str) -> list[Any]:
+        """Shows the field for a source, and suggests a name."""
         return [
-            gr.update(visible=kind == _PASTE),
-            gr.update(visible=kind == _UPLOAD),
-            gr.update(value={_MANUAL: BUILTIN}.get(kind, "my text")),
+            gr.update(visible=source == PASTE),
+            gr.update(visible=source == UPLOAD),
+            gr.update(value={MANUAL: BUILTIN}.get(source, "my text")),
         ]
 
-    def look(kind: str, text: str, path: str | None) -> Any:
-        if kind == _MANUAL:
-            return drawing.note("The help texts that every Python carries: half a million letters.")
+    def summarise(self, source: str, pasted: str, path: str | None) -> str:
+        """Shows what is in the training text."""
+        if source == MANUAL:
+            return html.note("The help texts that come with every Python: half a million characters.")
         try:
-            text = _text(kind, text, path)
+            text = training_text(source, pasted, path)
         except ChargenError as error:
-            return drawing.note(str(error), bad=True)
+            return html.error_note(error)
         return describe(text) if text else ""
 
-    def called(path: str | None) -> Any:
-        return gr.update(value=safe_name(path)) if path else gr.update()
-
-    def begin(kind: str, text: str, path: str | None, made: str, wanted: str, length: float) -> Any:
+    def start(
+        self,
+        source: str,
+        pasted: str,
+        path: str | None,
+        split_on: str,
+        name: str,
+        minutes: float,
+    ) -> list[Any]:
+        """Starts the training."""
         try:
-            learned = None if kind == _MANUAL else _text(kind, text, path)
-            begin_training(job, learned, job.free_name(wanted), length, _KINDS[made])
+            text = None if source == MANUAL else training_text(source, pasted, path)
+            name = self._job.free_name(name)
+            start_generator(self._job, text, name, minutes, _SPLIT_ON[split_on])
         except ChargenError as error:
-            return [drawing.note(str(error), bad=True), *draw()[1:]]
-        return draw()
+            return [html.error_note(error), *self.show_status()[1:]]
+        return self.show_status()
 
-    def draw() -> list[Any]:
-        view = job.view()
-        if view.kind != "generator" and view.state != "idle":
-            where = f"“{view.name}” is being trained in the tab Classify." if view.busy else ""
-            return [drawing.note(where), "", "", *_buttons(JobStatus())]
-        return [_status(view), _figure(view), _sample(view), *_buttons(view)]
+    def stop(self) -> list[Any]:
+        """Stops the training."""
+        self._job.stop()
+        return self.show_status()
 
-    def _buttons(view: JobStatus) -> list[Any]:
-        written = view.state in ("finished", "stopped") and view.step > 0
+    def use_model(self) -> list[Any]:
+        """Chooses the new model in the tab to write with, and opens that."""
+        names = self._store.names(GENERATOR)
         return [
-            gr.update(visible=view.busy),
-            gr.update(visible=written),
-            gr.update(interactive=not job.view().busy),
-            gr.Timer(active=job.view().busy),
+            gr.update(choices=names, value=self._job.status.name),
+            gr.update(selected="write"),
         ]
 
-    def halt() -> list[Any]:
-        job.stop()
-        return draw()
+    def show_status(self) -> list[Any]:
+        """Shows how the training goes."""
+        status = self._job.status
+        if status.kind != "generator" and status.state != "idle":
+            elsewhere = f"“{status.name}” is training in the tab Classify." if status.busy else ""
+            return [html.note(elsewhere), "", "", *self._show_buttons(JobStatus())]
+        return [_status(status), _curves(status), _sample(status), *self._show_buttons(status)]
 
-    def write_with() -> list[Any]:
-        names = store.names(GENERATOR)
-        return [gr.update(choices=names, value=job.view().name), gr.update(selected="write")]
+    def _show_buttons(self, status: JobStatus) -> list[Any]:
+        busy = self._job.status.busy  # with whichever kind of model
+        return [
+            gr.update(visible=status.busy),
+            gr.update(visible=status.saved),
+            gr.update(interactive=not busy),
+            gr.Timer(active=busy),
+        ]
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    shown = [told, figure, sample, stop, use, start, clock]
-    source.change(switch, source, [pasted, upload, name], **quiet).then(
-        look, [source, pasted, upload], found, **quiet
-    )
-    pasted.change(look, [source, pasted, upload], found, trigger_mode="always_last", **quiet)
-    upload.change(look, [source, pasted, upload], found, **quiet).then(called, upload, name, **quiet)
-    start.click(begin, [source, pasted, upload, split, name, minutes], shown, **quiet)
-    stop.click(halt, None, shown, **quiet)
-    use.click(write_with, None, [menu, tabs], **quiet)
-    clock.tick(draw, None, shown, concurrency_limit=4, **quiet)
-    page.load(draw, None, shown, **quiet)
+
+def suggest_name(path: str | None) -> Any:
+    """Names the model after the file that was uploaded."""
+    return gr.update(value=safe_name(path)) if path else gr.update()
+
+
+def training_text(source: str, pasted: str, path: str | None) -> str:
+    """Returns the text that was pasted or uploaded, "" where there is none yet.
+
+    Raises ChargenError for a text that is too long and for a file that is no text.
+    """
+    if source != PASTE:
+        return uploads.read_text(path) if path else ""
+    if len(pasted) > MAX_TEXT:
+        raise ChargenError(
+            f"the text has {len(pasted):,} characters; the page trains on {MAX_TEXT:,} at most"
+        )
+    return pasted.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def describe(text: str) -> str:
-    """What is in a text, and what looks wrong with it."""
+    """Renders what is in a text, and warns of what looks wrong with it."""
     counts = Counter(text)
     letters = sum(count for character, count in counts.items() if character.isalpha())
-    often = " ".join(drawing.named(c) for c, _ in counts.most_common(12))
-    pairs = [
+    figures = [
         ("characters", f"{len(text):,}"),
         ("lines", f"{text.count(chr(10)) + 1:,}"),
         ("different characters", f"{len(counts):,}"),
-        ("the most frequent", often),
+        ("most frequent", " ".join(html.visible(c) for c, _ in counts.most_common(12))),
     ]
     warnings = []
-    if len(text.strip()) < FEWEST:
-        warnings.append("Too short: there is nothing to learn from so little.")
-    elif len(text) < 20_000:
-        warnings.append("Short: the model will soon know it by heart. 100,000 characters are better.")
+    if len(text.strip()) < MIN_TEXT:
+        warnings.append(f"Too short: a model needs at least {MIN_TEXT} characters.")
+    elif len(text) < _SHORT:
+        warnings.append(
+            "Short: the model will soon repeat it word for word. "
+            f"{_GOOD_LENGTH:,} characters are better."
+        )
     if counts["\ufffd"]:
         warnings.append(
-            f"{counts[chr(0xFFFD)]:,} characters were lost when this was read (they stand as \ufffd): "
-            "it may have been saved in another encoding than UTF-8."
+            f"{counts[chr(0xFFFD)]:,} characters were lost before (shown as \ufffd): the text may "
+            "have been read in another encoding than its own."
         )
     if letters < len(text) / 4:
         warnings.append("Few letters: this looks like data rather than language.")
-    if len(counts) > 3000:
-        warnings.append("Very many different characters: rare ones are learned badly.")
+    if len(counts) > _MANY_CHARACTERS:
+        warnings.append("Very many different characters: the model learns little about rare ones.")
     control = sum(counts[c] for c in counts if unicodedata.category(c) == "Cc" and c not in "\n\t")
     if control:
         warnings.append(f"{control:,} control characters: this may not be text.")
-    return drawing.facts(pairs) + "".join(drawing.note(w, bad=True) for w in warnings)
+    return html.facts(figures) + "".join(html.note(warning, bad=True) for warning in warnings)
 
 
-def _text(kind: str, pasted: str, path: str | None) -> str:
-    """The text that was pasted or uploaded, read by the same rules as everywhere."""
-    if kind == _PASTE:
-        if len(pasted) > LONGEST_TEXT:
-            raise ChargenError(f"the text has {len(pasted):,} characters; at most {LONGEST_TEXT:,}")
-        return pasted.replace("\r\n", "\n").replace("\r", "\n")
-    if path is None:
-        return ""
-    source = chargen.Text.open([path])
-    if source.size > LONGEST_TEXT:
-        raise ChargenError(f"the file has {source.size / 1e6:,.1f} MB; at most 20 MB are read here")
-    try:
-        return "".join(source.pieces())
-    except ChargenError as error:
-        raise ChargenError(str(error).replace(path, Path(path).name)) from error
-
-
-def _status(view: JobStatus) -> str:
-    if view.state == "idle":
-        return drawing.note("Nothing is being trained. What happens will be drawn here.")
-    heads = {
-        "preparing": f"Reading the text and measuring this computer, for “{view.name}” …",
-        "finished": f"“{view.name}” has learned.",
+def _status(status: JobStatus) -> str:
+    if status.state == "idle":
+        return html.note("Nothing is training. Press Train, and the progress appears here.")
+    sentences = {
+        "preparing": f"“{status.name}”: reading the text and measuring the speed of this computer …",
+        "finished": f"“{status.name}” has finished training.",
     }
-    pairs = [("characters per second", f"{view.speed:,.0f}")]
-    if view.scores:
-        pairs.append(("bits per character", f"{min(s for _, s in view.scores):.3f}"))
-    parts = [status(view, heads, pairs)]
-    if view.state == "stopped":
-        parts.append(drawing.note(f"Go on in a terminal: chargen train --resume -o {view.place}"))
+    figures = [("characters per second", f"{status.speed:,.0f}")]
+    if status.scores:
+        figures.append(("bits per character", f"{min(bits for _, bits in status.scores):.3f}"))
+    parts = [status_html(status, sentences, figures)]
+    if status.scores:
+        parts.append(html.note(BITS))
+    if status.state == "stopped":
+        command = f"chargen train --resume -o {status.folder}"
+        parts.append(html.note(f"To continue this training, run in a terminal: {command}"))
     return "".join(parts)
 
 
-def _figure(view: JobStatus) -> str:
-    if len(view.losses) < 2:
+def _curves(status: JobStatus) -> str:
+    if len(status.losses) < 2:
         return ""
-    names = ("training", "held-out text")
-    return drawing.curve(view.losses, view.scores, view.baselines, "bits per character", names)
+    baselines = {BASELINES.get(name, name): bits for name, bits in status.baselines.items()}
+    return html.training_curves(
+        status.losses, status.scores, baselines, "bits per character", ("training text", UNSEEN)
+    )
 
 
-def _sample(view: JobStatus) -> str:
-    if not view.sample:
+def _sample(status: JobStatus) -> str:
+    if not status.sample:
         return ""
-    return drawing.note("What it writes now:") + drawing.sheet("", view.sample, small=True)
+    return html.note("A sample of what it writes:") + html.sheet("", status.sample, small=True)

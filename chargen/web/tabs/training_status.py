@@ -1,32 +1,33 @@
-"""What a training is doing, in HTML."""
+"""The status of a training in HTML, as both tabs that train show it."""
 
 from __future__ import annotations
 
-from chargen.web import html as drawing
-from chargen.web.training_job import (
-    JobStatus,
-)
+from chargen.web import html
+from chargen.web.training_job import JobStatus
 
 
-def status(view: JobStatus, heads: dict[str, str], pairs: list[tuple[str, str]]) -> str:
-    """What a training is doing: a sentence for its state, its figures, how far it is, what it said."""
+def status_html(status: JobStatus, sentences: dict[str, str], figures: list[tuple[str, str]]) -> str:
+    """Renders a sentence for the state, `figures` as (name, value), the progress and the last notes.
+
+    `sentences` has the states, except for idle, that a tab words in its own way.
+    """
     common = {
-        "training": f"“{view.name}” is learning.",
-        "stopped": f"“{view.name}” was stopped; the best so far is kept.",
-        "failed": f"“{view.name}” could not be trained: {view.message}",
+        "training": f"“{status.name}” is training.",
+        "stopped": f"“{status.name}” was stopped. Its best version so far is saved.",
+        "failed": f"“{status.name}” could not be trained: {status.message}",
     }
-    parts = [drawing.note((common | heads)[view.state], bad=view.state == "failed")]
-    if view.step:
-        times = [("time", clock_of(view.seconds))]
-        if view.busy:
-            times.append(("left", clock_of(view.left)))
-        parts.append(drawing.facts([("step", f"{view.step:,}"), *times, *pairs]))
-        parts.append(drawing.progress(view.progress))
-    if view.model:
-        parts.append(drawing.note(view.model))
-    return "".join([*parts, *map(drawing.note, view.notes[-3:])])
+    parts = [html.note((common | sentences)[status.state], bad=status.state == "failed")]
+    if status.step:
+        times = [("time", clock(status.seconds))]
+        if status.busy:
+            times.append(("left", clock(status.seconds_left)))
+        parts.append(html.facts([("step", f"{status.step:,}"), *times, *figures]))
+        parts.append(html.progress_bar(status.progress))
+    if status.model:
+        parts.append(html.details(status.model))
+    return "".join([*parts, *map(html.note, status.notes[-3:])])
 
 
-def clock_of(seconds: float) -> str:
-    """Minutes and seconds."""
+def clock(seconds: float) -> str:
+    """Returns a time as minutes and seconds."""
     return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02}"
