@@ -1,4 +1,4 @@
-"""What a user holds to write with: a tokenizer and a network that belong together."""
+"""A text generator: a tokenizer and a language model that belong together."""
 
 from __future__ import annotations
 
@@ -72,10 +72,23 @@ class TextGenerator:
         dropout: float = 0.0,
         seed: int = 0,
     ) -> TextGenerator:
-        """An untrained generator for texts like this one.
+        """Returns an untrained generator; only the vocabulary comes from `text`.
 
-        With `split_on` ("line", "blank-line", or any other separator), the text is a collection of
-        documents, and the generator learns where one ends.
+        Args:
+            text: the characters to build a vocabulary of, usually the text to train on.
+            tokenizer: "char", "byte", "bpe" or "unigram".
+            vocab_size: pieces of "bpe" and "unigram".
+            split_on: "line", "blank-line" or any other separator. The text is then a collection of
+                documents, and the generator learns where a document ends.
+            cell: "lstm", "gru" or "rnn".
+            num_layers: layers of the stack.
+            hidden_size: H, numbers in the state of a layer.
+            embedding_size: E, numbers that stand for a token.
+            dropout: share of a layer's outputs that training hides from the next, from 0, below 1.
+            seed: of the random weights.
+
+        Raises:
+            ChargenError: for a value out of range, and for a text without characters.
         """
         built = build_tokenizer(
             tokenizer, Text.from_string(text).pieces(), vocab_size, split_on is not None
@@ -101,7 +114,11 @@ class TextGenerator:
         checkpoint.save(Path(folder), self.model, self.tokenizer, record, half)
 
     def prepare(self, text: str | Text, val_fraction: float = 0.1) -> Corpus:
-        """A text as this generator reads it, in memory, its last part kept apart to measure by."""
+        """Returns a text in this generator's tokens, in memory, split for training and validation.
+
+        The last `val_fraction` of it is for validation. Raises ChargenError for a text that is too
+        short to train on, and for characters that the vocabulary lacks.
+        """
         source = Text.from_string(text) if isinstance(text, str) else text
         ids = self._ids(source)
         return split(ids, self.tokenizer, source, self._split_on, val_fraction)
@@ -158,7 +175,7 @@ class TextGenerator:
         """Trains step by step, exactly as `config` says; see `train`, which chooses what is left open.
 
         `record` names the corpus and the settings from the call on, and the scores from the first
-        evaluation on.
+        evaluation on. At most `threads` CPU threads are used.
         """
         self.record.corpus = CorpusRecord(
             corpus.name, corpus.sha256, corpus.size, corpus.split_on, corpus.val_fraction
@@ -329,11 +346,11 @@ class TextGenerator:
         return gradients(self.model, self._adapted(text), farthest, seed)
 
     def _adapted(self, text: str | Text) -> Ids:
-        whole = text if isinstance(text, str) else "".join(text.pieces())
-        return self._ids(Text.from_string(self._adapt(whole)))
+        characters = text if isinstance(text, str) else "".join(text.pieces())
+        return self._ids(Text.from_string(self._adapt(characters)))
 
     def _ids(self, text: Text) -> Ids:
-        """A whole text in memory, each document closed by the end symbol."""
+        """Returns the tokens of a text; the end symbol closes each document."""
         parts = list(encode(text, self.tokenizer, self._split_on))
         return np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
 

@@ -180,10 +180,10 @@ def svg(glyphs: Iterable[Glyph], title: str = "", columns: int = 88) -> str:
             )
 
     for glyph in clusters(glyphs):
-        mark = {"\n": "↵", "\t": "⇥", "": "■"}.get(glyph.text, "")
-        shown = mark or glyph.text.translate(PICTURES)
-        size = 1 if mark else _cells(shown)
-        plain = not mark and size == len(shown) == 1
+        sign = {"\n": "↵", "\t": "⇥", "": "■"}.get(glyph.text, "")
+        shown = sign or glyph.text.translate(PICTURES)
+        size = 1 if sign else _cells(shown)
+        plain = not sign and size == len(shown) == 1
         if column + size > columns or not plain:
             write(run, run_start, len(run))
             run = ""
@@ -200,7 +200,7 @@ def svg(glyphs: Iterable[Glyph], title: str = "", columns: int = 88) -> str:
             run_start = run_start if run else column
             run += shown
         else:
-            write(shown, column, size, faint=bool(mark))
+            write(shown, column, size, faint=bool(sign))
         column += size
         widest = max(widest, column)
         if glyph.text == "\t":

@@ -1,1 +1,0 @@
-"""A small finished model, trained on the built-in corpus, for the first seconds after installation."""

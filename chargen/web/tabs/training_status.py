@@ -18,9 +18,9 @@ def status_html(status: JobStatus, sentences: dict[str, str], figures: list[tupl
     }
     parts = [html.note((common | sentences)[status.state], bad=status.state == "failed")]
     if status.step:
-        times = [("time", clock(status.seconds))]
+        times = [("time", minutes_and_seconds(status.seconds))]
         if status.busy:
-            times.append(("left", clock(status.seconds_left)))
+            times.append(("left", minutes_and_seconds(status.seconds_left)))
         parts.append(html.facts([("step", f"{status.step:,}"), *times, *figures]))
         parts.append(html.progress_bar(status.progress))
     if status.model:
@@ -28,6 +28,6 @@ def status_html(status: JobStatus, sentences: dict[str, str], figures: list[tupl
     return "".join([*parts, *map(html.note, status.notes[-3:])])
 
 
-def clock(seconds: float) -> str:
+def minutes_and_seconds(seconds: float) -> str:
     """Returns a time as minutes and seconds."""
     return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02}"
