@@ -1,17 +1,31 @@
 # make demo   installs, trains on the built-in corpus for a minute, prints a sample
-# make test   installs and runs the tests
+# make check  installs, then lint, types, imports and the fast tests, in less than two minutes
+# make test   installs and runs all tests
 # make pictures   makes the pictures of the README anew, with the tests of the page
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
 
-.PHONY: demo test starter pictures
+.PHONY: demo check lint fast test starter pictures
 
 demo: $(DONE)
 	$(BIN)/chargen train --minutes 1 --out checkpoints/demo --overwrite
 	@echo
 	$(BIN)/chargen sample --model checkpoints/demo --prompt "The " --seed 1
+
+check: $(DEV)
+	$(MAKE) --no-print-directory --jobs 2 lint fast
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+fast: $(DEV)
+	$(BIN)/python -m pytest -q -m "not slow and not whole"
 
 test: $(DONE)
 	$(BIN)/python -m pytest
@@ -32,4 +46,8 @@ $(DONE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(DEV): $(DONE)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
