@@ -61,7 +61,7 @@ def test_a_warning_names_the_line_that_called_whichever_public_method(poet):
         lambda: poet.states("é sea"),
         lambda: poet.pieces("é sea"),
         lambda: poet.components("é sea\n" * 20),
-        lambda: poet.reach("the sea sings né\n" * 20, farthest=4),
+        lambda: poet.gradients("the sea sings né\n" * 20, farthest=4),
     ]
     for call in calls:
         with pytest.warns(UserWarning, match="taken as 'e'") as warnings:
