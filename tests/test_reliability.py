@@ -125,7 +125,7 @@ def test_a_corpus_of_one_letter(run, files):
 def test_a_short_corpus_gets_short_windows(run, files):
     status, _, err = run("train", files("short.txt", "to be or not to be. " * 20), "--steps", 3)
     assert status == 0
-    assert re.search(r"\b[12] lanes × \d\d,", err)
+    assert re.search(r"\b[12] lanes × \d\d characters,", err)
 
 
 @row(8, what="nothing left to validate on: said, no score, no division by zero")

@@ -8,6 +8,7 @@ import pytest
 from chargen import ChargenError, Run, TextGenerator, TrainConfig
 from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
 from chargen.runs.state import state_folders
+from chargen.training.speed import Speed
 from chargen.web import worker
 
 # What `--resume` compares and reads, in every state ever saved.
@@ -34,6 +35,12 @@ def left(folder):
     return metrics, [path.read_bytes() for path in files]
 
 
+def same_speed(monkeypatch, flops):
+    """Makes the measured speed of this machine the same each time, in operations per second."""
+    monkeypatch.setattr("chargen.training.planner.measure_speed", lambda *_: Speed(flops, 1))
+    monkeypatch.setattr("chargen.training.planner.probe_flops", lambda *_: flops)
+
+
 def record(folder):
     return json.loads((state_folders(folder)[-1] / "config.json").read_text())
 
@@ -42,8 +49,7 @@ def test_the_command_line_and_the_page_launch_the_same_training(
     run, tmp_path, verse, monkeypatch, capsys
 ):
     (tmp_path / "verse.txt").write_text(verse)
-    for measure in ("measured_flops", "probe_flops"):  # which differ a little from time to time
-        monkeypatch.setattr(f"chargen.training.planner.{measure}", lambda *_: 2e9)
+    same_speed(monkeypatch, 2e9)
     assert run("train", "verse.txt", "--minutes", 0.02, "-o", "one")[0] == 0
     job = {"kind": "generator", "folder": "other", "source": "verse.txt", "uploaded": True}
     job |= {"minutes": 0.02, "tokenizer": "char", "split_on": None}
@@ -109,9 +115,8 @@ def test_each_stage_is_made_once_and_only_when_it_is_read(tmp_path, small_reques
     assert not (tmp_path / "model").exists()  # nothing was begun
 
 
-def test_a_small_requestof_nothing_is_five_minutes_on_the_built_in_text(tmp_path, monkeypatch):
-    for measure in ("measured_flops", "probe_flops"):
-        monkeypatch.setattr(f"chargen.training.planner.{measure}", lambda *_: 1e9)
+def test_a_request_of_nothing_is_five_minutes_on_the_built_in_text(tmp_path, monkeypatch):
+    same_speed(monkeypatch, 1e9)
     with Run(tmp_path / "model") as run:
         training = NewTraining(run, TrainRequest())
         assert training.corpus.name == "python-docs"
