@@ -108,6 +108,7 @@ def test_a_classifier_begins_with_what_a_generator_has_learned(moods, verse):
     assert moved[0.1] == pytest.approx(moved[1.0] / 10, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_an_explanation_has_a_weight_for_every_character(moods, pooling):
     reader = TextClassifier.new(moods, hidden_size=24, embedding_size=16, pooling=pooling, dropout=0.1)
@@ -185,6 +186,7 @@ def test_from_a_generator_by_the_command(run, table, poet, tmp_path):
     assert "--hidden comes from the generator" in err
 
 
+@pytest.mark.slow
 def test_compare_and_probe_by_the_command(run, table, poet, tmp_path):
     compare = ["classify", "compare", table, "--header", "--hidden", 8, "--minutes", 0.005]
     status, out, err = run(*compare, "--cells", "rnn,lstm", "--layers", "1", "--json")
@@ -247,6 +249,7 @@ def test_classes_of_very_different_size_and_with_one_example(run, tmp_path):
     assert 0 <= record["macro_f1"] <= 1
 
 
+@pytest.mark.slow
 def test_thousands_of_classes(run, tmp_path):
     rows = [f"c{i % 5000}\ttext number {i}" for i in range(10_000)]
     (tmp_path / "many.tsv").write_text("\n".join(rows))

@@ -36,6 +36,7 @@ def test_an_old_model_writes_and_scores_as_it_did(folder, name, options):
     assert writer.score(VERSE).bits_per_character == pytest.approx(EXPECTED[name]["bits"], rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm", "second-generation", "gru"])
 def test_an_old_state_is_resumed_to_where_it_would_have_come(folder, name):
     """Sums are rounded differently by another processor, hence the tolerance."""

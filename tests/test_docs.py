@@ -96,6 +96,7 @@ def refresh() -> None:
     HOW_IT_WORKS.write_text(_LISTED.sub(lambda _: file_list(), text), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_snippets_run(verse, tmp_path, monkeypatch, capsys):
     pages = (README, ROOT / "docs" / "python.md")
     blocks = [b for page in pages for b in _FENCE.findall(page.read_text(encoding="utf-8"))]

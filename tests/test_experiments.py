@@ -35,6 +35,7 @@ def is_fresh(model, config, kind):
     return all(torch.equal(expected[name], value) for name, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_each_generator_begins_fresh_and_trains_to_the_end_of_its_budget(corpus, shapes):
     names = []
     for name, writer, steps in compare_generators(corpus, shapes, minutes=MINUTES, seed=3):
@@ -57,6 +58,7 @@ def test_a_loop_that_is_left_ends_its_training_at_once(corpus, shapes):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_each_classifier_begins_fresh_and_is_scored_on_the_same_texts(data):
     first = TextClassifier.new(data, hidden_size=8, num_layers=1)
     shapes = {"a": first.model.config, "b": TextClassifier.new(data, hidden_size=4).model.config}

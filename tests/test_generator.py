@@ -105,6 +105,7 @@ def test_stop_texts_end_a_text_and_are_left_out(poet):
     assert "\n" not in poet.generate("the", seed=0, stop=["\n"]).removeprefix("the")
 
 
+@pytest.mark.slow
 def test_a_generator_of_documents_ends_where_a_document_ends(verse):
     writer = TextGenerator.new(verse, split_on="line", hidden_size=32)
     for _ in writer.train(verse, steps=150):

@@ -139,6 +139,7 @@ def test_a_validation_part_of_nothing(run, files):
     assert run("info")[0] == 0
 
 
+@pytest.mark.slow
 @row(9, 13, what="invalid or cut UTF-8: E1 with the byte's offset and a way on")
 @row(10, what="Latin-1: the same; works with --encoding")
 @pytest.mark.parametrize(("data", "offset"), [(b"abc\xff\xfe", 3), (b"caf\xe9 nu", 3), (b"a\xc3", 1)])
@@ -186,6 +187,7 @@ def test_characters_on_the_border_of_chunks(files, tmp_path):
     assert "".join(Text.open([str(tmp_path / "long.txt")]).pieces()) == text
 
 
+@pytest.mark.slow
 @row(16, what="control characters are kept, and do not reach a terminal")
 def test_control_characters_do_not_reach_a_terminal(call, start, files):
     files("bells.txt", "ding \a\x1b[31m dong\n" * 200)
@@ -322,6 +324,7 @@ def test_an_output_folder_that_cannot_be(run, files, tmp_path):
     plain(*run("train", "verse.txt", "--out", "/proc/chargen", *QUICK), 1, "cannot be written")
 
 
+@pytest.mark.slow
 @row(3, what="a corpus that may not be read: E1")
 @row(32, what="a read-only place: E1 before the first step")
 def test_places_that_permissions_close(call, files, tmp_path):
@@ -398,6 +401,7 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one(start, model, length)
     assert peaks[1] - peaks[0] < 20e6
 
 
+@pytest.mark.slow
 @row(41, what="stdout closed by its reader: the end, at once and quietly")
 def test_a_reader_who_leaves(start, model):
     with start("sample", "-m", model, "-n", 10**7, "--seed", 1) as process:
@@ -409,6 +413,7 @@ def test_a_reader_who_leaves(start, model):
         assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 @row(42, what="stdout full: E1, one line")
 @pytest.mark.parametrize(
     "command", [["sample", "--seed", 1], ["info"], ["info", "--json"], ["--help"]]
@@ -420,6 +425,7 @@ def test_a_full_disk_under_stdout(call, model, command):
     plain(status, "", err, 1, "No space left on device")
 
 
+@pytest.mark.slow
 @row(42, what="no stdout at all: E1, one line")
 def test_no_stdout_at_all(call, model):
     status, _, err = call("sample", "-m", model, preexec_fn=lambda: os.close(1))
@@ -637,6 +643,7 @@ def test_a_full_disk(call, files, tmp_path):
     assert not list((tmp_path / "anew").rglob("*.new"))
 
 
+@pytest.mark.slow
 @row(54, what="no space at any moment of a save: what was there stays sound")
 @pytest.mark.parametrize("moment", range(12))
 def test_no_space_at_any_moment(verse, tmp_path, monkeypatch, moment):
@@ -756,6 +763,7 @@ def test_going_on_by_the_real_command(call, files, tmp_path, verse):
     plain(*call("train", "--resume", "--steps", 12), 1, "no usable training state")
 
 
+@pytest.mark.slow
 @row(64, what="a torn last line of the metrics is cut off, no step comes twice: runs/test_run.py")
 @row(65, what="a loss that explodes: E1 with advice, no weight is touched")
 @pytest.mark.parametrize("lr", ["1e3", "1e6", "1e30"])
@@ -812,6 +820,7 @@ def test_a_second_signal_leaves_at_once(start, files, tmp_path):
         assert run.saved() is not None
 
 
+@pytest.mark.slow
 @row(66, what="Ctrl-C while a text is written: E130, quietly")
 def test_ctrl_c_while_writing(start, model):
     with start("sample", "-m", model, "-n", 10**7, "--seed", 1) as process:
@@ -914,6 +923,7 @@ def test_any_bytes_as_a_corpus(tmp_path, data, kind, split_on):
         assert last.finished
 
 
+@pytest.mark.slow
 @ANY
 @given(
     data=BYTES,
@@ -937,6 +947,7 @@ def test_any_bytes_as_a_checkpoint_file(verse, tmp_path, sign, data, where, kind
         TextGenerator.load(folder).generate(length=3)
 
 
+@pytest.mark.slow
 @settings(ANY, max_examples=60)
 @given(data=st.data())
 def test_any_value_in_the_config_of_a_model_or_of_a_state(verse, tmp_path, sign, data):

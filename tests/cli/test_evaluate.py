@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_eval_of_the_validation_text_gives_the_figure_that_training_printed(run, corpus, verse):
     _, out, _ = run("train", corpus, "--steps", "40", "--hidden", "16", "--json")
     with open("held-out.txt", "w") as file:

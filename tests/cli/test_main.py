@@ -108,6 +108,7 @@ def test_what_a_person_gets_wrong_is_one_plain_message(run, tmp_path, arguments,
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
 def test_a_full_disk_under_stdout_is_one_line(model):
     with open("/dev/full", "w") as full:

@@ -9,6 +9,7 @@ QUICK = ["--steps", "3", "--hidden", "16", "--batch", "4", "--window", "16"]
 MINE = ("config.json", "samples.txt", "metrics.jsonl", "model.safetensors", "manifest.json")
 
 
+@pytest.mark.slow
 def test_a_taken_name_gets_a_number_and_a_model_named_by_hand_is_safe(run, corpus):
     run("train", corpus, *QUICK)
     _, _, err = run("train", corpus, *QUICK)
@@ -37,6 +38,7 @@ def test_r2_a_folder_of_other_files_is_refused_and_left_as_it_was(run, corpus, t
     assert (folder / name).read_text() == '{"name": "mine"}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MINE)
 @pytest.mark.parametrize("command", [["train", *QUICK], ["classify", "train", "--steps", "1"]])
 def test_r2_overwrite_replaces_a_model_and_nothing_else(run, corpus, tmp_path, name, command):
@@ -56,6 +58,7 @@ def test_r2_overwrite_replaces_a_model_and_nothing_else(run, corpus, tmp_path, n
     assert (folder / "notes.txt").read_text() == "mine, too"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["...txt", "..txt"])
 @pytest.mark.parametrize("how", ["--overwrite", "--resume", ""])
 def test_r2_a_name_that_is_a_path_is_refused(run, tmp_path, verse, name, how):

@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 
 def test_sample_prints_the_prompt_once_and_then_the_length(run, model):
     status, out, err = run("sample", "-m", model, "-p", "the sea", "-n", 40, "--seed", 5)
@@ -55,6 +57,7 @@ def test_an_unknown_character_in_the_prompt_follows_the_rule(run, model):
     assert out.startswith("a")
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_stops_the_writing_promptly_and_quietly(start, model):
     with start("sample", "-m", model, "-n", 10**7, "--seed", 1) as process:
         assert process.stdout.read(20)

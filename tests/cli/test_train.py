@@ -35,6 +35,7 @@ def test_train_json_is_one_object_with_the_promised_fields(run, corpus):
     assert record["steps"] == 3
 
 
+@pytest.mark.slow
 def test_without_a_corpus_train_takes_the_built_in_one_and_says_so(run):
     status, _, err = run("train", *QUICK)
     assert status == 0
@@ -52,6 +53,7 @@ def test_standard_input_and_folders_are_corpora(run, verse, tmp_path):
     assert "1 text files in poems" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe", "unigram"])
 def test_every_tokenizer_trains_and_writes(run, corpus, kind):
     arguments = ["--tokenizer", kind, "--vocab-size", "320", *QUICK]
@@ -61,6 +63,7 @@ def test_every_tokenizer_trains_and_writes(run, corpus, kind):
     assert out.startswith("the")
 
 
+@pytest.mark.slow
 def test_names_end_where_a_name_ends(run, tmp_path):
     (tmp_path / "names.txt").write_text("\n".join(["anna", "bob", "carla", "dan"] * 100))
     arguments = ["--split-on", "line", "--steps", "150", "--hidden", "32", "--seed", "0"]
@@ -79,6 +82,7 @@ def test_a_text_too_short_is_an_error_and_leaves_nothing(run, tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_model_and_exits_with_130(start, verse, tmp_path):
     (tmp_path / "verse.txt").write_text(verse)
     metrics = tmp_path / "checkpoints" / "verse" / "metrics.jsonl"

@@ -104,6 +104,7 @@ def test_r1_only_entries_of_the_cache_are_swept(monkeypatch, tmp_path):
     assert {name: (tmp_path / name).read_text() for name in FOREIGN} == FOREIGN
 
 
+@pytest.mark.slow
 def test_r1_what_is_in_use_is_not_swept(monkeypatch, tmp_path):
     monkeypatch.setenv("CHARGEN_CACHE", str(tmp_path))
     corpus = prepare(Text.from_string("a" * 500))

@@ -53,6 +53,7 @@ def test_steps_give_the_logits_of_the_full_forward_pass_alone_and_side_by_side(c
         assert np.allclose(alone, expected[:, lane], atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("cell", "layers"), SHAPES)
 def test_greedy_decoding_is_the_argmax_of_the_full_forward_pass(cell, layers, kind):
@@ -147,6 +148,7 @@ def test_int8_weights_say_nearly_the_same_alone_and_side_by_side(cell, layers):
         assert np.abs(alone - together[:, lane]).mean() < 0.1 * error * expected.std()
 
 
+@pytest.mark.slow
 def test_int8_weights_lose_next_to_nothing_of_a_trained_model():
     writer = TextGenerator.load(STARTER)
     text = "The following statements are executed if the condition is true; see section 3.1.\n" * 8

@@ -32,6 +32,7 @@ def passages(report):
     return [(p.start, p.length, p.position, p.occurrences) for p in report.passages]
 
 
+@pytest.mark.slow
 @given(
     st.text("ab\n", min_size=1, max_size=60),
     st.text("abc\n", max_size=60),
@@ -160,6 +161,7 @@ def test_a_limit_counts_the_prompt_and_each_of_several_streams(parrot):
     assert mark.read(text[40:50]).generate(length=1, seed=1) != text[50]  # the limit comes along
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["byte", "bpe"])
 def test_a_limit_holds_for_pieces_too(verse, kind):
     text = (verse + "né\n")[-4000:]
@@ -184,6 +186,7 @@ def test_where_every_way_on_is_a_copy_it_says_so():
         Copies.of(corpus).report("a", 0)
 
 
+@pytest.mark.slow
 def test_the_commands_find_the_corpus_of_a_model(run, verse, tmp_path):
     (tmp_path / "verse.txt").write_text(verse)
     trained = run("train", "verse.txt", "--steps", 30, "--hidden", 16, "-o", "m")

@@ -55,6 +55,7 @@ def test_what_is_replaced_changes_the_prediction_by_its_divergence():
         gradients(model, ids[:50], farthest=20)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_simple_cell_vanishes_and_that_of_an_lstm_less(run, tmp_path):
     words = ("inspect", "gradients", "python-docs", "--cells", "rnn,lstm", "--minutes", 0.05)
     status, out, _ = run(*words, "--hidden", 32, "--farthest", 60, "--json", "--plot", "g.svg")

@@ -83,6 +83,7 @@ def test_hidden_states_are_those_of_the_forward_pass_also_of_a_long_text(cell):
             np.testing.assert_allclose(layer["cell"][-1], last[1][0, 0].numpy(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_command_lists_components_and_colours_by_one(run, poet, verse, tmp_path):
     poet.save(tmp_path / "poet")
     (tmp_path / "verse.txt").write_text(verse[:2000])

@@ -68,6 +68,7 @@ def test_the_command_line_and_the_page_launch_the_same_training(
     assert one["settings"].keys() == SETTINGS
 
 
+@pytest.mark.slow
 def test_resumed_it_is_the_training_that_was_never_stopped(tmp_path, small_request):
     with Run(tmp_path / "whole") as run:
         for _ in NewTraining(run, small_request).start():
@@ -83,6 +84,7 @@ def test_resumed_it_is_the_training_that_was_never_stopped(tmp_path, small_reque
     assert left(tmp_path / "stopped") == left(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_larger_budget_and_another_place_of_the_text_are_the_only_changes(tmp_path, small_request):
     with Run(tmp_path / "model") as run:
         for _ in NewTraining(run, small_request).start():

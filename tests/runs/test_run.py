@@ -58,6 +58,7 @@ def whole(begin, tmp_path):
     return tmp_path / "whole"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [1, 5, 13, 29, 30])
 @pytest.mark.parametrize("recipe", [{}, {"split_on": "line"}, {"kind": "byte"}])
 def test_a_training_in_two_parts_is_bit_for_bit_the_training_in_one(
@@ -80,6 +81,7 @@ def test_a_training_in_two_parts_is_bit_for_bit_the_training_in_one(
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [3, 10, 11, 17, 20, 29])
 def test_so_is_one_of_several_generations(begin, verse, tmp_path, stopped):
     config = replace(CONFIG, generations=3)
@@ -98,6 +100,7 @@ def test_so_is_one_of_several_generations(begin, verse, tmp_path, stopped):
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_a_training_stopped_between_two_generations_goes_on_with_the_second(begin, verse, tmp_path):
     config = replace(CONFIG, generations=2)
     with Run(tmp_path / "whole") as run:
@@ -164,6 +167,7 @@ def test_only_the_last_two_states_are_kept_and_nothing_else_is_touched(begin, tm
     assert not (folder / ".lock").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "empty"])
 def test_a_damaged_state_is_passed_over_with_its_fault_told(begin, whole, verse, damage):
     newest, older = state_folders(whole)[-1], state_folders(whole)[-2]
@@ -233,6 +237,7 @@ def test_another_text_is_refused_with_the_two_ways_on(whole, verse):
         run.resume(run.saved(), verse + "!")
 
 
+@pytest.mark.slow
 def test_minutes_count_what_was_spent_before(begin, verse, tmp_path):
     with Run(tmp_path / "run") as run:
         for step in begin(run, TrainConfig(minutes=0.1, batch=4, window=16)):
@@ -245,6 +250,7 @@ def test_minutes_count_what_was_spent_before(begin, verse, tmp_path):
     assert last.seconds < 2 * 6  # six seconds in all, with room for a busy machine
 
 
+@pytest.mark.slow
 def test_who_wants_to_read_more_than_enough_is_told_how(begin, verse, tmp_path):
     with Run(tmp_path / "run") as run:
         for _ in begin(run, TrainConfig(epochs=100, batch=4, window=64)):

@@ -73,6 +73,7 @@ def test_a_detokenizer_never_shows_half_a_character():
     assert detokenizer.finish() == "\ufffd"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["byte", "bpe"])
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())

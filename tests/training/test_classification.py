@@ -118,6 +118,7 @@ def data(number=120, seed=0):
     return Texts.concatenate(texts, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_it_learns_what_decides(bidirectional):
     config = TrainConfig(steps=300, batch=16, learning_rate=0.01)

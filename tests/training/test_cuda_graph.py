@@ -72,6 +72,7 @@ def same(one, other, tolerance=0.0):
     return all(torch.allclose(a, b, rtol=0, atol=tolerance) for a, b in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("teacher", [False, True])
 @pytest.mark.parametrize("sync_every", [1, 5])
 def test_captured_steps_are_the_steps(corpus, sync_every, teacher):

@@ -37,6 +37,7 @@ def model_for(corpus, **sizes):
     return LanguageModel.new(ModelConfig(len(corpus.tokenizer), **sizes), seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_it_learns_a_text_that_repeats(cell):
     corpus = prepare(Text.from_string("abcd" * 500))
@@ -109,6 +110,7 @@ def test_the_model_ends_with_the_weights_of_the_best_evaluation(noise):
     assert (step.score.nats, step.score.tokens) == (again.nats, again.tokens)
 
 
+@pytest.mark.slow
 def test_validation_that_turned_for_good_stops_the_training_and_says_so(noise):
     config = TrainConfig(steps=2000, batch=2, window=32, learning_rate=0.01)
     *_, last = train(model_for(noise), noise, config)
@@ -200,6 +202,7 @@ def test_epochs_are_passes_over_the_training_part(corpus):
     assert last.ids == pytest.approx(2 * len(corpus.training), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_budget_of_minutes_ends_sooner_where_a_text_has_been_read_often_enough():
     corpus = prepare(Text.from_string("a bird sings and waits. " * 60))
     model = model_for(corpus)
@@ -214,6 +217,7 @@ def test_a_budget_of_minutes_ends_sooner_where_a_text_has_been_read_often_enough
     assert 3 <= sum(step.evaluated for step in steps) <= 20
 
 
+@pytest.mark.slow
 def test_a_budget_of_minutes_ends_on_time_with_everything_counted(corpus):
     *_, last = train(model_for(corpus), corpus, TrainConfig(minutes=0.05, batch=4, window=16))
     assert last.finished
@@ -257,6 +261,7 @@ def test_a_second_network_learns_from_the_text_and_from_the_first(corpus):
     assert last.best_step == min(state.evaluations, key=lambda evaluation: evaluation[1])[0]
 
 
+@pytest.mark.slow
 def test_a_network_with_a_teacher_gets_the_time_that_it_takes(corpus):
     config = TrainConfig(minutes=0.07, generations=2, batch=4, window=16)
     *steps, last = train(model_for(corpus), corpus, config)
@@ -267,6 +272,7 @@ def test_a_network_with_a_teacher_gets_the_time_that_it_takes(corpus):
     assert last.progress == 1
 
 
+@pytest.mark.slow
 def test_a_second_network_is_worth_its_time_where_a_text_has_been_read_often(noise):
     config = {"batch": 4, "window": 16}
     scores = []

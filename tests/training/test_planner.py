@@ -87,6 +87,7 @@ def test_a_budget_of_steps_counts_ids_whatever_the_speed():
     assert read[1] == pytest.approx(3 / 7 * read[0])  # a step with a teacher takes a third longer
 
 
+@pytest.mark.slow
 def test_a_second_network_comes_where_the_first_has_read_its_text_often_enough_in_half_of_the_time():
     corpus, cpu = prepare(Text.from_string("a bird sang. " * 400)), torch.device("cpu")
 

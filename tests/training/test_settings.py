@@ -70,6 +70,7 @@ def test_flushing_is_seen_in_a_product_of_torch(flushed):
     assert (torch.tensor([1e-30]) * 1e-15 == 0).item() == flushes_denormals() == flushed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["end", "break", "close", "garbage", "error"])
 def test_a_training_leaves_the_settings_of_its_caller_alone(flushed, inside, ending, monkeypatch):
     writer = TextGenerator.new(TEXT, hidden_size=8)
@@ -95,6 +96,7 @@ def test_a_training_leaves_the_settings_of_its_caller_alone(flushed, inside, end
     assert set(inside) == {(1, True)}
 
 
+@pytest.mark.slow
 def test_so_does_that_of_a_classifier(flushed, inside):
     data = Labelled(["la gare", "the station"] * 20, ["fr", "en"] * 20, "x", "0" * 64)
     reader = TextClassifier.new(data, hidden_size=8)
@@ -104,6 +106,7 @@ def test_so_does_that_of_a_classifier(flushed, inside):
     assert set(inside) == {(1, True)}
 
 
+@pytest.mark.slow
 def test_so_does_one_in_a_folder_and_its_state_knows_the_threads(flushed, inside, tmp_path):
     writer = TextGenerator.new(TEXT, hidden_size=8)
     corpus = prepare(Text.from_string(TEXT))
