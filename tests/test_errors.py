@@ -1,7 +1,13 @@
 """An error says what, shows the value and gives the next step, in the terms of each door."""
 
+import ast
 import pickle
+import re
+from pathlib import Path
 
+import pytest
+
+import chargen
 from chargen import ChargenError
 from chargen.cli.options import option_name
 
@@ -36,3 +42,28 @@ def test_a_context_keeps_the_hint():
 def test_it_survives_a_pickle():
     again = pickle.loads(pickle.dumps(ERROR))
     assert (again.message, again.hint) == (ERROR.message, ERROR.hint)
+
+
+LIBRARY = [
+    path for path in sorted(Path(chargen.__file__).parent.rglob("*.py")) if "cli" not in path.parts
+]
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: "/".join(path.parts[-2:]))
+def test_the_library_does_not_know_the_command_line(path):
+    """An option or a command in a message would be wrong in Python and on the page."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("ChargenError", "warn")
+    ]
+    texts = [
+        part.value
+        for call in calls
+        for part in ast.walk(call)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    assert [
+        text for text in texts if re.search(r"(^|\W)--[a-z]|chargen (train|sample|eval)", text)
+    ] == []
