@@ -25,7 +25,7 @@ from benchmarks import report, seconds
 from chargen import Sampler, Text, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.generation.decoder import Decoder
-from chargen.generation.draw import sample_tokens
+from chargen.generation.loop import sample_tokens
 from chargen.model import LanguageModel, ModelConfig
 
 VOCABULARY = 65
@@ -36,7 +36,7 @@ READ = 20_000  # tokens that int8 is judged by
 
 
 def ours(model: LanguageModel, weights: str = "fp32", streams: int = 1) -> float:
-    """Returns the characters per second of `draw.sample_tokens`."""
+    """Returns the characters per second of `loop.sample_tokens`."""
     decoder = Decoder(model, weights)
     state = decoder.initial_state()
     logits = decoder.read([0], state)

@@ -1,6 +1,6 @@
 """Constraints, which keep tokens from being drawn: one protocol for tokens, one for characters.
 
-`draw.sample_tokens` knows only `Constraint`. A constraint on the text, whatever its tokens, is written
+`loop.sample_tokens` knows only `Constraint`. A constraint on the text, whatever its tokens, is written
 as an automaton over characters and lifted:
 
     LiftedConstraint(CopyLimit(index, most=30), tokenizer, prefix="ROMEO:", streams=1)

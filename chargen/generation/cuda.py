@@ -1,6 +1,6 @@
 """Drawing on a GPU: one captured step that draws its own tokens, which come back in blocks.
 
-The noise is that of `draw.sample_tokens`, so the same seed draws the same text, except where rounding
+The noise is that of `loop.sample_tokens`, so the same seed draws the same text, except where rounding
 decides. The CPU waits for the GPU only at the end of a block.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chargen.device import Call, captured
 from chargen.generation.decoder import Array, DecodingState
-from chargen.generation.draw import NOISE_STEPS, stream_rngs
+from chargen.generation.loop import NOISE_STEPS, stream_rngs
 from chargen.generation.sampler import Sampler
 from chargen.model import LanguageModel
 
@@ -30,7 +30,7 @@ def sample_tokens_cuda(
     streams: int = 1,
     capture: Callable[[Call], Call] | None = None,
 ) -> Iterator[Any]:
-    """Draws tokens without end, as `draw.sample_tokens` does, on the device of the model.
+    """Draws tokens without end, as `loop.sample_tokens` does, on the device of the model.
 
     Args:
         model: on a CUDA device.

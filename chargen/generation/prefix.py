@@ -19,9 +19,9 @@ from chargen.generation.constraints import (
 )
 from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Array, Clamp, Decoder, DecodingState
-from chargen.generation.draw import sample_tokens
+from chargen.generation.loop import sample_tokens
 from chargen.generation.sampler import Sampler
-from chargen.generation.text_stream import StopMatcher
+from chargen.generation.stop_strings import StopMatcher
 from chargen.model import LanguageModel
 from chargen.tokenizers.base import Tokenizer
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from chargen.device import Call, captured
-from chargen.model import LanguageModel, State, detach
+from chargen.model import LanguageModel, State
 from chargen.training.distributed import Ranks
 from chargen.training.state import TrainingState
 from chargen.training.step import StepOutput, Stepper
@@ -121,7 +121,7 @@ class GraphedStep(Stepper):
         value, norm = self.update(loss, state, self._average_weight)
         self._loss.copy_(value)
         self._norm.copy_(norm)
-        for layer, values in zip(self._carried, detach(after), strict=True):
+        for layer, values in zip(self._carried, after, strict=True):
             for tensor, value in zip(layer, values, strict=True):
                 tensor.copy_(value)
 

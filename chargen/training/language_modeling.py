@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from chargen.data.corpus import Corpus, Lanes
 from chargen.evaluation.language import Score, best_logit_scale, evaluate
-from chargen.model import DropoutMask, LanguageModel, State
+from chargen.model import DropoutMask, LanguageModel, State, detach
 from chargen.training import loop
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
@@ -128,7 +128,7 @@ class LanguageTask:
     def loss_of(
         self, model: LanguageModel, window: Window, carried: State, rng: torch.Generator
     ) -> tuple[Tensor, State]:
-        """Returns the cross entropy of a window and the recurrent state after it.
+        """Returns the cross entropy of a window, in nats per token, and the recurrent state after it.
 
         With a teacher, `carried` is the state of both, the teacher's layers behind the model's.
         """
@@ -138,6 +138,9 @@ class LanguageTask:
         depth = model.config.num_layers
         own, of_teacher = carried[:depth], carried[depth:]
         logits, after = model(window.inputs, own, dropout=dropout)  # (T, B, V)
+        # The state is carried as a value. With its history, the gradient would reach back through all
+        # windows, and memory with it: this cut is the truncation in "truncated BPTT".
+        after = detach(after)
         logits = logits.flatten(0, 1).float()
         loss = F.cross_entropy(logits, window.targets.flatten())
         if self._teacher is None:

@@ -26,12 +26,11 @@ from chargen.training.budget import Budget
 from chargen.training.config import TrainConfig
 from chargen.training.context import TrainingContext
 from chargen.training.distributed import ALONE, Ranks
+from chargen.training.schedule import rate_share
 from chargen.training.state import Model, TrainingState
 from chargen.training.step import Stepper
 from chargen.training.task import Task, ValidationScore
 
-WARM_UP = 0.02  # share of the budget in which the learning rate rises
-FINAL_RATE = 0.1  # share of the peak learning rate at the end of the cosine
 LOSS_DECAY = 0.02  # of the running mean of the loss
 DIVERGED = 10  # times the loss of a uniform prediction, which counts as divergence
 MAX_BREAKDOWNS = 3  # the training gives up at the last of them
@@ -152,7 +151,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         # 1. Take a step. The clock of the main process sets the rate and the end for all processes.
         rate = config.learning_rate * 0.5**state.breakdowns
         (done,) = ranks.broadcast(budget.done())
-        state.optimizer.set_rate(rate * schedule(done))
+        state.optimizer.set_rate(rate * rate_share(done))
         output = stepper(state)
         state.step += 1
         state.position += output.advance
@@ -199,15 +198,6 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         with state.averages.applied() if score else nullcontext():
             yield record(context, done, last_loss, score=score, remark=stop_reason)
     return stop_reason
-
-
-def schedule(done: float) -> float:
-    """Returns the learning rate as a share of its peak, where the share `done` of the budget is spent.
-
-    A linear ramp, then a cosine (Loshchilov and Hutter 2017).
-    """
-    cosine = FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * done)) / 2
-    return min(1.0, (done + 1e-3) / WARM_UP) * cosine
 
 
 def _evaluate(context: TrainingContext, limit: float) -> tuple[ValidationScore, str]:

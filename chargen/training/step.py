@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from chargen.device import autocast_for
-from chargen.model import detach
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.state import Model, TrainingState, device_of
 from chargen.training.task import Task
@@ -43,9 +42,7 @@ class Stepper:
             loss, carried, advance, ids = self.task.loss(self.model, state)
         value, norm = self.update(loss, state, state.average_weight)
         state.optimizer.observe()
-        # The recurrent state is carried as a value. With its history, the gradient would reach back
-        # through all windows, and memory with it: this cut is the truncation in "truncated BPTT".
-        state.carried = detach(carried)
+        state.carried = carried
         return StepOutput(value, norm, advance, ids)
 
     def update(self, loss: Tensor, state: TrainingState, average_weight: Any) -> tuple[Tensor, Tensor]:

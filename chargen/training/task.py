@@ -15,7 +15,7 @@ class LossOutput(NamedTuple):
     """The loss on one batch."""
 
     loss: Tensor  # scalar, in nats
-    carried: State  # the recurrent state for the next batch; empty where nothing is carried
+    carried: State  # the recurrent state for the next batch, detached; empty where none is carried
     advance: int  # by how much the position in the data moves
     ids: int  # tokens read, by all processes together
 

@@ -8,7 +8,7 @@ import pytest
 from chargen import ChargenError, Sampler, TextGenerator
 from chargen.generation.constraints import Constraint, LiftedConstraint, Utf8Constraint
 from chargen.generation.decoder import Decoder
-from chargen.generation.draw import sample_tokens
+from chargen.generation.loop import sample_tokens
 from chargen.model import LanguageModel, ModelConfig
 from chargen.tokenizers.bytes import ByteTokenizer
 

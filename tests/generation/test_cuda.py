@@ -9,7 +9,7 @@ import torch
 from chargen import Sampler, TextGenerator
 from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Decoder
-from chargen.generation.draw import sample_tokens
+from chargen.generation.loop import sample_tokens
 from chargen.model import CELLS, LanguageModel, ModelConfig
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

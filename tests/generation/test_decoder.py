@@ -8,8 +8,8 @@ import torch
 
 from chargen import ChargenError, Sampler, TextGenerator
 from chargen.generation.decoder import Clamp, Decoder
-from chargen.generation.draw import sample_tokens
-from chargen.generation.text_stream import StopMatcher
+from chargen.generation.loop import sample_tokens
+from chargen.generation.stop_strings import StopMatcher
 from chargen.generator import STARTER
 from chargen.model import CELLS, LanguageModel, ModelConfig
 from chargen.tokenizers.build import KINDS, build_tokenizer

@@ -13,7 +13,7 @@ from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.runs.state import state_folders
 from chargen.training.config import TrainConfig
-from chargen.training.loop import FINAL_RATE
+from chargen.training.schedule import FINAL_RATE
 from chargen.training.state import TrainingState
 
 CONFIG = TrainConfig(steps=30, batch=4, window=16)

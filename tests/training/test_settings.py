@@ -40,13 +40,13 @@ def flushed(request):
 @pytest.fixture
 def inside(monkeypatch):
     """The (threads, flushed) of each step, as it is computed."""
-    seen, schedule = [], loop.schedule
+    seen, share = [], loop.rate_share
 
     def spy(done):
         seen.append((torch.get_num_threads(), flushes_denormals()))
-        return schedule(done)
+        return share(done)
 
-    monkeypatch.setattr(loop, "schedule", spy)
+    monkeypatch.setattr(loop, "rate_share", spy)
     return seen
 
 

@@ -1,4 +1,4 @@
-"""Drawn tokens become text, up to a length, a stop text or the end of a document."""
+"""Stop strings: tokens become text, up to a length, a stop string or the end of a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop that draws tokens: mask, choose, step."""
+"""The generation loop: mask, choose, step."""
 
 from __future__ import annotations
 
