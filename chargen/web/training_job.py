@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
 
 NAME = re.compile(r"[\w][\w .-]{0,59}", re.ASCII)
@@ -91,9 +90,20 @@ class TrainingJob:
             name = f"{requested}-{number}"
         return name
 
-    def start(self, kind: str, name: str, text: str | None, minutes: float, **job: Any) -> None:
+    def start(
+        self,
+        kind: str,
+        name: str,
+        text: str | None,
+        minutes: float,
+        *,
+        suffix: str = ".txt",
+        split_on: str | None = None,
+    ) -> None:
         """Starts a training in a new folder called `name`, where its `text` is saved as well.
 
+        `kind` is "generator" or "classifier"; without `text`, it learns from what comes with chargen.
+        `suffix` ends the name of the saved file, and `split_on` separates the documents of the text.
         Raises ChargenError for an invalid or taken name, and while another training is going on.
         """
         if not NAME.fullmatch(name) or name.endswith((".", " ")):
@@ -115,7 +125,7 @@ class TrainingJob:
                 folder.mkdir(parents=True)
                 source = None
                 if text is not None:
-                    source = folder / (name + job.pop("suffix", ".txt"))
+                    source = folder / (name + suffix)
                     source.write_text(text, encoding="utf-8", newline="")
             except FileExistsError:
                 raise ChargenError(
@@ -126,10 +136,9 @@ class TrainingJob:
             record = {
                 "kind": kind,
                 "folder": str(folder),
-                "source": str(source) if source else job.pop("builtin", None),
-                "uploaded": source is not None,
+                "source": str(source) if source else None,
                 "minutes": minutes,
-                **job,
+                "split_on": split_on,
             }
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "chargen.web.worker"],
@@ -233,7 +242,7 @@ def start_generator(
                 f"the text has {len(text.strip()):,} characters; with fewer than {MIN_TEXT} there is "
                 "nothing to learn"
             )
-    job.start("generator", name, text, minutes, builtin=BUILTIN, split_on=split_on, tokenizer="char")
+    job.start("generator", name, text, minutes, split_on=split_on)
 
 
 def start_classifier(

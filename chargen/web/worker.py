@@ -68,12 +68,8 @@ def _report(event: dict[str, Any]) -> None:
 
 def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any]]:
     run = stack.enter_context(chargen.Run(job["folder"]))
-    request = TrainRequest(
-        (job["source"],),
-        tokenizer=job["tokenizer"],
-        split_on=job["split_on"],
-        minutes=job["minutes"],
-    )
+    sources = (job["source"],) if job["source"] else ()
+    request = TrainRequest(sources, split_on=job["split_on"], minutes=job["minutes"])
     launch = NewTraining(run, request)
     for note in launch.text.notes:
         yield {"note": note}

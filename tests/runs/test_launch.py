@@ -51,8 +51,8 @@ def test_the_command_line_and_the_page_launch_the_same_training(
     (tmp_path / "verse.txt").write_text(verse)
     same_speed(monkeypatch, 2e9)
     assert run("train", "verse.txt", "--minutes", 0.02, "-o", "one")[0] == 0
-    job = {"kind": "generator", "folder": "other", "source": "verse.txt", "uploaded": True}
-    job |= {"minutes": 0.02, "tokenizer": "char", "split_on": None}
+    job = {"kind": "generator", "folder": "other", "source": "verse.txt"}
+    job |= {"minutes": 0.02, "split_on": None}
     reading, writing = os.pipe()
     with open(reading) as stdin, open(writing, "w") as page:
         monkeypatch.setattr("sys.stdin", stdin)
