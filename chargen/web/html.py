@@ -1,6 +1,7 @@
 """Values as HTML and SVG in the colours of the theme: texts, bars, curves, tables.
 
-Each function returns markup for a `gr.HTML`; whatever text it is given is escaped.
+Each function returns markup for a `gr.HTML`, but for `download_js`; whatever text it is given is
+escaped.
 """
 
 from __future__ import annotations
@@ -24,6 +25,25 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-text]');
   if (button && !button.disabled) trigger('select', {text: button.dataset.text});
 });
+"""
+
+
+def download_js(text: str, name: str, mime: str) -> str:
+    """Returns the JavaScript of a handler that downloads a text as a file called `name`.
+
+    `text` is an expression for the text, in which `input` is the first input of the handler. Nothing
+    is downloaded while it is empty.
+    """
+    return f"""
+(input) => {{
+  const text = {text};
+  if (!text) return;
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], {{type: '{mime}'}}));
+  link.download = '{name}';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}}
 """
 
 

@@ -13,16 +13,7 @@ from chargen.web.gradio_setup import LATEST, QUIET, gr
 from chargen.web.inspector import Inspector
 
 _REQUEST = GenerationRequest(length=400, temperature=0.7)
-_SAVE = """
-(picture) => {
-  if (!picture) return;
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([picture], {type: 'image/svg+xml'}));
-  link.download = 'chargen.svg';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-"""
+_SAVE = html.download_js("input", name="chargen.svg", mime="image/svg+xml")
 
 
 class StatePart:

@@ -17,17 +17,12 @@ from chargen.web.model_store import GENERATOR
 MAX_BOOKMARKS = 20
 COMPARED_LENGTH = 400  # characters at each temperature, at most
 HINT = "Press Write or Ctrl+Enter, and the text appears here, character by character."
-_DOWNLOAD = """
-() => {
-  const sheets = [...document.querySelectorAll('#written .sheet')];
-  const text = sheets.map((sheet) => sheet.textContent).join('\\n\\n----------\\n\\n');
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], {type: 'text/plain;charset=utf-8'}));
-  link.download = 'chargen.txt';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-"""
+_DOWNLOAD = html.download_js(
+    "[...document.querySelectorAll('#written .sheet')]"
+    r".map((sheet) => sheet.textContent).join('\n\n----------\n\n')",
+    name="chargen.txt",
+    mime="text/plain;charset=utf-8",
+)
 Updates = dict[Any, Any]  # what a handler changes: a value or `gr.update` for a component
 
 
