@@ -11,15 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from chargen.errors import ChargenError, writing
 from chargen.storage.schema import parse
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 1 << 16
+
+T = TypeVar("T")
 
 
 def commit(folder: Path, files: dict[str, bytes]) -> None:
@@ -65,13 +68,31 @@ def manifest(folder: Path) -> dict[str, str]:
     return sums
 
 
+def read_committed(folder: Path, read: Callable[[dict[str, str]], T]) -> T:
+    """Returns `read(sums)` for the manifest of a folder, whose files belong to one commit.
+
+    Another process may commit while `read` is at work, which then finds files of two commits. So an
+    error counts only if the manifest is still the same. Raises what `manifest` and `read` raise.
+    """
+    before: dict[str, str] | None = None
+    while True:
+        sums = manifest(folder)
+        try:
+            return read(sums)
+        except ChargenError:
+            if sums == before:
+                raise
+            before = sums
+
+
 def read(folder: Path, sums: dict[str, str], name: str, limit: int) -> bytes:
     """Reads a file of a folder whose manifest is `sums`.
 
     Raises ChargenError if the file is missing, is not the one that was committed, or is longer than
     `limit` bytes, in which case it is not read at all.
     """
-    for path in (folder / name, folder / f"{name}.new"):
+    # subtle: a commit that is under way may rename the draft between the first look and the second.
+    for path in (folder / name, folder / f"{name}.new", folder / name):
         data = _bytes(path, limit)
         if data is not None and hashlib.sha256(data).hexdigest() == sums.get(name):
             return data
@@ -124,6 +145,22 @@ def recover_interrupted_commit(folder: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
+def remove(folder: Path) -> None:
+    """Removes the files that the last commit wrote; other files of the folder are left alone.
+
+    The manifest goes last, so an interruption leaves no file that nothing accounts for. Raises
+    OSError if the folder cannot be written.
+    """
+    try:
+        sums = manifest(folder)
+    except (ChargenError, FileNotFoundError):
+        return
+    for name in (*sums, MANIFEST):
+        (folder / f"{name}.new").unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
+    sync(folder)
+
+
 def sync(folder: Path) -> None:
     """Writes the names in a folder to the disk, so that they survive a power cut.
 
@@ -143,6 +180,8 @@ def _bytes(path: Path, limit: int) -> bytes | None:
         if (size := path.stat().st_size) > limit:
             raise ChargenError(f"{path} is damaged: {size:,} bytes, where at most {limit:,} belong")
         return path.read_bytes()
+    except FileNotFoundError:  # renamed since by a commit
+        return None
     except OSError as error:
         raise ChargenError(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +69,19 @@ def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]
     file is checked before memory is allocated by what it says. Raises ChargenError, with the file
     and the cause, for anything that `save` did not write.
     """
+
+    def read(sums: dict[str, str]) -> tuple[Any, ...]:
+        values, config, tokenizer = read_config(folder, sums, kind)
+        model, tensors = read_tensors(folder, sums, "model.safetensors", config)
+        check_tensors(folder / "model.safetensors", tensors, dict(model.named_parameters()))
+        return values, tokenizer, model, tensors
+
     try:
-        sums = atomic.manifest(folder)
+        values, tokenizer, model, tensors = atomic.read_committed(folder, read)
     except FileNotFoundError:
         raise ChargenError(
             f"there is no model in {folder}: {atomic.MANIFEST} is missing", "{train} makes one"
         ) from None
-    values, config, tokenizer = read_config(folder, sums, kind)
-    model, tensors = read_tensors(folder, sums, "model.safetensors", config)
-    check_tensors(folder / "model.safetensors", tensors, dict(model.named_parameters()))
     for name, weight in model.named_parameters():
         weight.data.copy_(tensors[name])
     for key in ("format", "kind", "model"):
@@ -90,13 +95,18 @@ def newest(checkpoints: Path, kind: str = KIND) -> Path | None:
     for manifest in sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True):
         folder = manifest.parent
         try:
-            sums = atomic.manifest(folder)
-            config = parse(folder, atomic.read(folder, sums, "config.json", _MAX_CONFIG_BYTES))
+            config = parse(folder, atomic.read_committed(folder, partial(_config_bytes, folder)))
+        except FileNotFoundError:
+            continue  # removed since, by a training that begins there
         except ChargenError:
             return folder  # loading it gives the error; skipping it would load an older model instead
         if config.get("kind") == kind:
             return folder
     return None
+
+
+def _config_bytes(folder: Path, sums: dict[str, str]) -> bytes:
+    return atomic.read(folder, sums, "config.json", _MAX_CONFIG_BYTES)
 
 
 def to_config(model: LanguageModel | Classifier, record: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def read_config(
     Raises ChargenError for another kind of model, a newer format, or damaged files.
     """
     path = folder / "config.json"
-    values = parse(path, atomic.read(folder, sums, "config.json", _MAX_CONFIG_BYTES))
+    values = parse(path, _config_bytes(folder, sums))
     if values.get("format") != FORMAT:
         raise ChargenError(
             f"{folder} has the format {values.get('format')!r}, this chargen reads {FORMAT}: "

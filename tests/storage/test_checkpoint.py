@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -228,6 +229,42 @@ def test_a_pickle_is_not_executed(saved, sign, tmp_path):
     with pytest.raises(ChargenError, match="damaged"):
         TextGenerator.load(saved)
     assert not witness.exists()
+
+
+@pytest.mark.parametrize("moment", range(1, 13))
+def test_r8_a_model_can_be_loaded_while_it_is_saved_anew(poet, saved, monkeypatch, moment):
+    """Another process saves between two looks at the folder: the old model is read, or the new one."""
+    other = TextGenerator.new("other words", hidden_size=48)
+    looks, is_file = [], Path.is_file
+
+    def look(path):
+        looks.append(path)
+        if len(looks) == moment:
+            other.save(saved)
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", look)
+    loaded = TextGenerator.load(saved)
+    assert loaded.model.config in (poet.model.config, other.model.config)
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_r8_files_that_are_renamed_meanwhile_are_found(poet, saved, monkeypatch, moment):
+    """The other process has renamed its manifest, and renames the files while they are looked for."""
+    contents = {path.name: path.read_bytes() for path in saved.iterdir()}
+    for name in contents.keys() - {"manifest.json"}:
+        (saved / name).rename(saved / f"{name}.new")
+    looks, is_file = [], Path.is_file
+
+    def look(path):
+        looks.append(path)
+        if len(looks) == moment:
+            for draft in saved.glob("*.new"):
+                draft.rename(draft.with_suffix(""))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", look)
+    assert TextGenerator.load(saved).model.config == poet.model.config
 
 
 def test_a_folder_without_a_model_is_an_error_with_the_next_step(tmp_path):
