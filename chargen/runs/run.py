@@ -26,7 +26,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class Run:
             except ChargenError as error:
                 faults.append(str(error))
             else:
-                return replace(saved, faults=faults, finished=self._finished(saved.state))
+                return replace(saved, faults=faults, finished=self._finished(saved))
         if faults:
             raise ChargenError(f"cannot resume: no usable training state: {'; '.join(faults)}")
         if (self.folder / atomic.MANIFEST).exists():
@@ -116,19 +116,15 @@ class Run:
     ) -> Iterator[Step]:
         """Trains from the first step, like `TextGenerator.train`; replaces an earlier training.
 
+        The earlier training and its model are removed once the first state of this one is saved.
         Steps with an evaluation have a sample. `settings` are for the caller: JSON values that are
         saved with each state and come back in `ResumePoint.settings`. At most `threads` CPU threads
         are used. Raises ChargenError if files would be replaced that no training wrote.
         """
-        if self.ranks.is_main:
+        # A training without a model yet has logs, but no manifest.
+        if self.ranks.is_main and not state_folders(self.folder):
             with writing(self.folder):
-                states = state_folders(self.folder)
-                if not states:  # a training without a model yet has logs, but no manifest
-                    atomic.refuse_foreign(self.folder, LOGS)
-                for path in states:
-                    shutil.rmtree(path)
-                for name in LOGS:
-                    (self.folder / name).unlink(missing_ok=True)
+                atomic.refuse_foreign(self.folder, LOGS)
         state = TrainingState.begin(writer.model, config, ranks=self.ranks)
         state.threads = threads
         training = self._steps(writer, corpus, config, state, settings or {}, is_new=True)
@@ -191,7 +187,12 @@ class Run:
         )
         steps = writer.train_on(corpus, config, state, self.ranks)
         if is_new:
+            earlier = state_folders(self.folder) if self.ranks.is_main else []
+            if self.ranks.is_main:
+                self._remove_logs()
             saver.save()  # whatever happens from here on, the training can be resumed
+            if self.ranks.is_main:
+                self._remove_earlier(earlier)
         try:
             for step in steps:
                 if step.finished:
@@ -215,6 +216,18 @@ class Run:
             writer.save(self.folder)
         yield step
 
+    def _remove_logs(self) -> None:
+        with writing(self.folder):
+            for name in LOGS:
+                (self.folder / name).unlink(missing_ok=True)
+
+    def _remove_earlier(self, states: list[Path]) -> None:
+        """Removes the `states` of an earlier training, and its model, which is not this one's."""
+        with writing(self.folder):
+            for path in states:
+                shutil.rmtree(path, ignore_errors=True)
+            atomic.remove(self.folder)
+
     def _log(self, step: Step) -> None:
         """Appends the metrics of a step, and its sample unless it is the last, to the logs."""
         self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
@@ -229,14 +242,24 @@ class Run:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def _finished(self, state: TrainingState) -> bool:
-        """Returns whether the model in the folder is the one that the training ended with."""
+    def _finished(self, saved: ResumePoint) -> bool:
+        """Returns whether the model in the folder is the one that this training ended with.
+
+        The folder may hold the model of an earlier training, on another text or with other settings.
+        """
         with suppress(ChargenError, FileNotFoundError):
             sums = atomic.manifest(self.folder)
             config, _, _ = checkpoint.read_config(self.folder, sums, checkpoint.KIND)
-            conform(config, {"scores": _SCORES}, "config.json")
-            scores = config["scores"]
-            return state.over and scores["final"] and scores["steps"] == state.step
+            conform(config, {"scores": _SCORES, "corpus": dict, "training": dict}, "config.json")
+            scores, state = config["scores"], saved.state
+            return (
+                state.over
+                and scores["final"]
+                and scores["steps"] == state.step
+                and config["model"] == asdict(saved.writer.model.config)
+                and config["corpus"] == saved.writer.record.corpus.to_json()
+                and config["training"] == asdict(saved.config)
+            )
         return False
 
 

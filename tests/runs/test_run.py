@@ -219,6 +219,47 @@ def test_a_finished_training_says_so_and_goes_on_with_a_larger_budget(whole, ver
     assert [line["final"] for line in lines(whole)].count(True) == 1
 
 
+@pytest.mark.parametrize(("more", "seed"), [("the sea waits\n", 0), ("", 1)])
+def test_r4_the_model_of_another_training_is_not_this_ones_end(whole, verse, tmp_path, more, seed):
+    """Killed after its last state, before its last save: the folder has a model of as many steps."""
+    with Run(tmp_path / "killed") as run:
+        writer = TextGenerator.new(verse, hidden_size=16, dropout=0.2)
+        corpus = writer.prepare(verse + more)
+        for _ in run.begin(writer, corpus, replace(CONFIG, seed=seed)):
+            pass
+    shutil.rmtree(whole / "resume")
+    shutil.copytree(tmp_path / "killed" / "resume", whole / "resume")
+    with Run(whole) as run:
+        saved = run.saved()
+        assert saved.state.over
+        assert not saved.finished
+
+
+def test_r4_a_training_that_begins_removes_the_one_before_and_nothing_else(begin, whole):
+    (whole / "notes.txt").write_text("mine")
+    with Run(whole) as run:
+        steps = begin(run)
+        assert (whole / "model.safetensors").exists()
+        next(steps)
+        assert sorted(path.name for path in whole.iterdir()) == [".lock", "notes.txt", "resume"]
+        assert [run.saved().state.step] == [0]
+        assert len(state_folders(whole)) == 1
+
+
+def test_r4_a_training_that_cannot_begin_leaves_the_one_before(begin, whole, monkeypatch):
+    def fail(*_):
+        raise ChargenError("the disk is full")
+
+    with Run(whole) as run:
+        steps = begin(run)
+        with monkeypatch.context() as patch:
+            patch.setattr("chargen.runs.run.save_state", fail)
+            with pytest.raises(ChargenError, match="full"):
+                next(steps)
+        assert run.saved().finished
+    assert TextGenerator.load(whole).record.scores["final"]
+
+
 def test_the_learning_rate_of_a_longer_budget_is_the_one_of_its_place(begin, verse, tmp_path):
     with Run(tmp_path / "run") as run:
         for _ in begin(run):
