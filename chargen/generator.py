@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from chargen.data.cache import encode
+from chargen.data.cache import encode, encode_in_order
 from chargen.data.corpus import Corpus, split
+from chargen.data.documents import SPLIT_SEED, adapt, documents
 from chargen.data.text import Text
 from chargen.device import find_device
 from chargen.evaluation.language import Score, evaluate
@@ -90,9 +91,10 @@ class TextGenerator:
         Raises:
             ChargenError: for a value out of range, and for a text without characters.
         """
-        built = build_tokenizer(
-            tokenizer, Text.from_string(text).pieces(), vocab_size, split_on is not None
-        )
+        parts = Text.from_string(text).pieces()
+        if split_on is not None:
+            parts = documents(parts, split_on)
+        built = build_tokenizer(tokenizer, parts, vocab_size, split_on is not None)
         config = ModelConfig(len(built), cell, num_layers, hidden_size, embedding_size, dropout)
         record = Record(CorpusRecord(split_on=split_on))
         return cls(LanguageModel.new(config, seed), built, record)
@@ -113,15 +115,22 @@ class TextGenerator:
         record = self.record.to_json()
         checkpoint.save(Path(folder), self.model, self.tokenizer, record, half)
 
-    def prepare(self, text: str | Text, val_fraction: float = 0.1) -> Corpus:
+    def prepare(
+        self, text: str | Text, val_fraction: float = 0.1, split_seed: int | None = SPLIT_SEED
+    ) -> Corpus:
         """Returns a text in this generator's tokens, in memory, split for training and validation.
 
-        The last `val_fraction` of it is for validation. Raises ChargenError for a text that is too
-        short to train on, and for characters that the vocabulary lacks.
+        The last `val_fraction` of it is for validation; of documents, a choice that depends on
+        `split_seed`, or for None the last ones. Raises ChargenError for a text that is too short to
+        train on, and for characters that the vocabulary lacks.
         """
         source = Text.from_string(text) if isinstance(text, str) else text
-        ids = self._ids(source)
-        return split(ids, self.tokenizer, source, self._split_on, val_fraction)
+        split_on = self._split_on
+        if split_on is None or split_seed is None:
+            ids = self._ids(source)
+        else:
+            ids = encode_in_order(source, self.tokenizer, split_on, split_seed)
+        return split(ids, self.tokenizer, source, split_on, val_fraction, split_seed)
 
     def train(
         self,
@@ -178,7 +187,12 @@ class TextGenerator:
         evaluation on. At most `threads` CPU threads are used.
         """
         self.record.corpus = CorpusRecord(
-            corpus.name, corpus.sha256, corpus.size, corpus.split_on, corpus.val_fraction
+            corpus.name,
+            corpus.sha256,
+            corpus.size,
+            corpus.split_on,
+            corpus.val_fraction,
+            corpus.split_seed,
         )
         self.record.training = asdict(config)
         return self._steps(corpus, config, state, ranks, threads)
@@ -345,9 +359,16 @@ class TextGenerator:
         """
         return gradients(self.model, self._adapted(text), farthest, seed)
 
+    def adapt(self, text: str, skip: bool = False) -> tuple[str, list[str]]:
+        """Replaces characters that the vocabulary lacks, document by document; see `Tokenizer.adapt`.
+
+        What separates the documents stays, although no document contains it.
+        """
+        return adapt(text, self.tokenizer, self._split_on, skip)
+
     def _adapted(self, text: str | Text) -> Ids:
         characters = text if isinstance(text, str) else "".join(text.pieces())
-        return self._ids(Text.from_string(self._adapt(characters)))
+        return self._ids(Text.from_string(self._with_warnings(*self.adapt(_newlines(characters)))))
 
     def _ids(self, text: Text) -> Ids:
         """Returns the tokens of a text; the end symbol closes each document."""
@@ -359,17 +380,20 @@ class TextGenerator:
         return self.record.corpus.split_on
 
     def _read(self, text: str, weights: str = "fp32") -> Prefix:
-        text = self._adapt(text)
+        text = self._with_warnings(*self.tokenizer.adapt(_newlines(text)))
         if weights not in self._decoders:
             self._decoders[weights] = Decoder(self.model, weights)
         return Prefix.from_text(text, self.tokenizer, self._decoders[weights])
 
-    def _adapt(self, text: str) -> str:
-        """Returns a text in characters that the vocabulary has; warns of each substitution."""
-        text, notes = self.tokenizer.adapt(text.replace("\r\n", "\n").replace("\r", "\n"))
+    def _with_warnings(self, adapted: str, notes: list[str]) -> str:
+        """Returns an adapted text; warns of each substitution in it."""
         for note in notes:
             warnings.warn(note, stacklevel=_caller_level())
-        return text
+        return adapted
+
+
+def _newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _caller_level() -> int:

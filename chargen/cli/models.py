@@ -39,7 +39,7 @@ def load_and_adapt(folder: str | None, text: str, unknown: str) -> tuple[TextGen
     Says what was changed. `unknown` is the value of --unknown, "error" or "skip".
     """
     writer = load_model(folder)
-    text, notes = writer.tokenizer.adapt(text, skip=unknown == "skip")
+    text, notes = writer.adapt(text, skip=unknown == "skip")
     say_notes(notes)
     return writer, text
 

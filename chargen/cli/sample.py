@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from chargen.cli.copy_report import as_lines, as_record, open_index
-from chargen.cli.models import load_and_adapt, model_folder
+from chargen.cli.models import load_model, model_folder
 from chargen.cli.options import (
     Number,
     Source,
@@ -23,7 +23,7 @@ from chargen.cli.options import (
     seed_option,
     unknown_option,
 )
-from chargen.cli.terminal import read_text, say, shown
+from chargen.cli.terminal import read_text, say, say_notes, shown
 
 if TYPE_CHECKING:
     from chargen.generation.decoder import Clamp
@@ -167,7 +167,9 @@ def sample(
     if corpus and max_copy is None and not report_copies:
         raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
     folder = model_folder(model)
-    writer, prompt = load_and_adapt(folder, prompt, unknown)
+    writer = load_model(folder)
+    prompt, notes = writer.tokenizer.adapt(prompt, skip=unknown == "skip")
+    say_notes(notes)
     index = None
     if max_copy is not None or report_copies:
         index = open_index(folder, corpus, writer=writer)

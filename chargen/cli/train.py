@@ -25,7 +25,7 @@ from chargen.cli.options import (
 )
 from chargen.cli.output_folder import refuse_other_files, training_folder
 from chargen.cli.progress_bar import format_seconds, watch
-from chargen.cli.terminal import say, shown
+from chargen.cli.terminal import say, say_notes, shown
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
@@ -320,9 +320,11 @@ def _scores(folder: Path) -> dict[str, Any]:
 
 
 def _say_corpus(training: NewTraining | ResumedTraining) -> None:
-    for note in training.text.notes:
-        say(f"note: {note}")
-    say(_describe(training.corpus))
+    said = len(training.text.notes)
+    say_notes(training.text.notes)
+    description = _describe(training.corpus)
+    say_notes(training.text.notes[said:])  # of what tokenizing met
+    say(description)
 
 
 def _describe(corpus: Corpus) -> str:

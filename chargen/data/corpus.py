@@ -7,7 +7,8 @@
     lane 2  s t u v|w x y z|. . …        carried, only the gradient is truncated.
              window   window
 
-The documents of a corpus are shuffled anew for every epoch.
+The documents of a corpus are shuffled anew for every epoch. A text that is read as one is cut at its
+end for validation; documents are chosen, see `documents`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.data.cache import open_entry, tokenize
+from chargen.data.cache import tokenize
+from chargen.data.documents import SPLIT_SEED, training_count
 from chargen.data.text import Text
 from chargen.errors import ChargenError
 from chargen.tokenizers.base import Ids, Tokenizer
@@ -31,13 +33,14 @@ class Corpus:
     """A tokenized text in two parts: one to train on, one to validate on."""
 
     training: Ids  # (N,) of the tokenizer's dtype, memory-mapped where the cache holds it
-    validation: Ids  # (M,) the contiguous end of the text; M may be 0
+    validation: Ids  # (M,) the end of the text, or documents chosen by `split_seed`; M may be 0
     tokenizer: Tokenizer  # has an end symbol where the text consists of documents
     name: str
     sha256: str  # of the text's bytes
     size: int  # bytes
     split_on: str | None  # the separator of its documents
-    val_fraction: float  # from 0 to below 1
+    val_fraction: float  # of the characters, from 0 to below 1
+    split_seed: int | None = None  # of the choice of documents; None where the text is cut at its end
 
 
 def prepare(
@@ -47,22 +50,29 @@ def prepare(
     vocab_size: int = 1024,
     split_on: str | None = None,
     val_fraction: float = 0.1,
+    split_seed: int | None = SPLIT_SEED,
 ) -> Corpus:
     """Tokenizes a text, or finds its tokens in the cache, and splits them; see `cache.tokenize`.
 
     Raises ChargenError for a text that cannot be read or is too short to learn from.
     """
-    folder = tokenize(text, kind, vocab_size, split_on, val_fraction)
-    return split(*open_entry(folder), text, split_on, val_fraction)
+    ids, tokenizer, _ = tokenize(text, kind, vocab_size, split_on, val_fraction, split_seed)
+    return split(ids, tokenizer, text, split_on, val_fraction, split_seed)
 
 
 def split(
-    ids: Ids, tokenizer: Tokenizer, text: Text, split_on: str | None, val_fraction: float
+    ids: Ids,
+    tokenizer: Tokenizer,
+    text: Text,
+    split_on: str | None,
+    val_fraction: float,
+    split_seed: int | None = None,
 ) -> Corpus:
     """Splits the tokens `ids` of a text: the last `val_fraction` of the characters is for validation.
 
-    Where there are documents, the split is at the end of one. Raises ChargenError for a fraction out
-    of range and for a training part of fewer than `SMALLEST` tokens.
+    Where there are documents, in the order of `split_seed`, the split is at the end of one and between
+    two that differ. Raises ChargenError for a fraction out of range, for a training part of fewer than
+    `SMALLEST` tokens, and for a single document.
     """
     if not 0 <= val_fraction < 1:
         raise ChargenError(
@@ -71,9 +81,10 @@ def split(
         )
     # A fraction of the characters, so that the validation text does not depend on the tokenizer.
     cut = tokenizer.split_point(ids, 1 - val_fraction)
-    if tokenizer.end_id is not None and cut < len(ids):
-        ends = np.flatnonzero(ids[:cut] == tokenizer.end_id)
-        cut = int(ends[-1]) + 1 if len(ends) else 0
+    if split_on is not None:
+        ends = np.flatnonzero(ids == tokenizer.end_id) + 1
+        _refuse_single(text.name, split_on, len(ends))
+        cut = _cut_between(ids, ends, cut)
     if cut < SMALLEST:
         raise ChargenError(
             f"{text.name} is too short to learn from: {len(ids):,} tokens, of which {cut:,} are for "
@@ -89,7 +100,36 @@ def split(
         size=text.size,
         split_on=split_on,
         val_fraction=val_fraction,
+        split_seed=None if split_on is None else split_seed,
     )
+
+
+def _refuse_single(name: str, split_on: str, count: int) -> None:
+    """Raises ChargenError for a collection of one document, or of none."""
+    if count > 1:
+        return
+    reason = {"line": "it has one line", "blank-line": "it has no blank line"}.get(
+        split_on, f"{split_on!r} does not occur in it"
+    )
+    raise ChargenError(
+        f"{name} is a single document: {reason}, and a collection needs at least two documents",
+        "set {split_on} to what separates them, or leave it out for one continuous text",
+    )
+
+
+def _cut_between(ids: Ids, ends: npt.NDArray[np.int64], cut: int) -> int:
+    """Returns the end of a document near `cut` whose two neighbours differ; see `training_count`.
+
+    `ends` (D,) are the ends of the documents in `ids` (N,).
+    """
+    starts = np.concatenate([[0], ends[:-1]])
+
+    def differs(index: int) -> bool:
+        before, after = (ids[starts[i] : ends[i]] for i in (index - 1, index))
+        return not np.array_equal(before, after)
+
+    count = training_count(ends, cut, differs)
+    return int(ends[count - 1]) if count else 0
 
 
 class Lanes:

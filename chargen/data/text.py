@@ -14,7 +14,8 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,6 @@ from chargen.errors import ChargenError
 BUILTIN = "python-docs"
 _CHUNK = 1 << 20  # bytes read at a time
 _SNIFF = 8192  # first bytes of a file, by which text is told from binary
-_LONGEST_DOCUMENT = 20_000_000  # characters
 LONGEST_STREAM = 4_000_000_000  # bytes; a longer pipe is taken for an endless one
 
 
@@ -68,13 +68,15 @@ class Text:
         for source in sources:
             path = Path(source)
             if source == "-":
-                parts.append(_spool("standard input", sys.stdin.buffer, encoding))
+                parts.append(_spool("standard input", _standard_input(), encoding))
             elif path.is_dir():
                 parts += _folder(path, notes)
             elif path.is_file():
                 parts.append((source, _opener(path)))
             elif path.exists():  # a pipe or a device can be read only once
-                with _opening(source, path) as file:
+                with _reading(source):
+                    file = path.open("rb")
+                with file:
                     parts.append(_spool(source, file, encoding))
             elif source == BUILTIN:
                 parts.append((BUILTIN, _builtin))
@@ -87,33 +89,44 @@ class Text:
     def pieces(self, fraction: float = 1.0) -> Iterator[str]:
         """Yields the text in pieces of up to a million characters, as far as `fraction` of its bytes.
 
-        Raises ChargenError for a part that is not text in the encoding, with the offset of the byte.
+        Raises ChargenError for a part that is not text in the encoding, with the offset of the byte,
+        and where the bytes are not those that `sha256` and `size` speak of.
         """
-        budget = fraction * self.size  # bytes
+        size, digest = self.size, hashlib.sha256()
+        left = fraction * size  # bytes
         ended = True  # whether the text ends with a newline: each part begins on its own line
         for label, opener in self.parts:
             if not ended:
                 yield "\n"
-            with _opening(label, opener) as file:
-                if not self.in_memory:
-                    _refuse_binary(label, file.read(_SNIFF), self.encoding)
-                    file.seek(0)
-                start = 0  # of the piece, in bytes
-                for piece in _decode(label, file, self.encoding):
-                    if file.tell() > budget:
-                        share = (budget - start) / (file.tell() - start)
-                        yield piece[: int(len(piece) * share)]
-                        return
-                    yield piece
-                    ended, start = piece.endswith("\n"), file.tell()
-                budget -= file.tell()
+            decoder = _Decoder(label, self.encoding)
+            for chunk in _chunks(label, opener):
+                if not self.in_memory and not decoder.bytes:
+                    _refuse_binary(label, chunk[:_SNIFF], self.encoding)
+                digest.update(chunk)
+                size -= len(chunk)
+                if left > 0:  # what comes later is read for the sum alone
+                    piece = decoder.decode(chunk)
+                    if len(chunk) > left:
+                        piece = piece[: int(len(piece) * left / len(chunk))]
+                    left -= len(chunk)
+                    if piece:
+                        yield piece
+                        ended = piece.endswith("\n")
+            if left >= 0 and (piece := decoder.finish()):
+                yield piece
+                ended = piece.endswith("\n")
+        if size or self.__dict__.setdefault("sha256", digest.hexdigest()) != digest.hexdigest():
+            raise ChargenError(
+                f"{self.name} has changed while it was read: its bytes are not those that were summed",
+                "read it again once nothing writes to it",
+            )
 
     @cached_property
     def size(self) -> int:
         """The size in bytes, of all parts together."""
         total = 0
         for label, opener in self.parts:
-            with _opening(label, opener) as file:
+            with _reading(label), opener() as file:
                 total += file.seek(0, io.SEEK_END)
         return total
 
@@ -122,30 +135,9 @@ class Text:
         """The SHA-256 of the bytes; for a single file, the one that `sha256sum` prints."""
         digest = hashlib.sha256()
         for label, opener in self.parts:
-            with _opening(label, opener) as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
+            for chunk in _chunks(label, opener):
+                digest.update(chunk)
         return digest.hexdigest()
-
-
-def documents(pieces: Iterable[str], split_on: str) -> Iterator[str]:
-    """Yields the documents of a text, without the newlines around them; empty ones are left out.
-
-    `split_on` is "line", "blank-line" (one or more empty lines), or any other separator. Raises
-    ChargenError where no separator comes for 20 million characters.
-    """
-    separator = {"line": "\n", "blank-line": "\n\n"}.get(split_on, split_on)
-    rest = ""
-    for piece in pieces:
-        *complete, rest = (rest + piece).split(separator)
-        yield from filter(None, (document.strip("\n") for document in complete))
-        if len(rest) > _LONGEST_DOCUMENT:
-            raise ChargenError(
-                f"the separator {split_on!r} does not occur in {len(rest):,} characters, too long for "
-                "one document",
-                "set {split_on} to another one, or leave it out for one continuous text",
-            )
-    yield from filter(None, [rest.strip("\n")])
 
 
 def name_of(sources: Sequence[str]) -> str:
@@ -155,16 +147,25 @@ def name_of(sources: Sequence[str]) -> str:
 
 
 def _folder(folder: Path, notes: list[str]) -> list[tuple[str, Callable[[], BinaryIO]]]:
-    """Returns the text files below a folder, sorted by path, and adds notes on what was left out."""
+    """Returns the text files below a folder, sorted by path, and adds notes on what was left out.
+
+    Raises ChargenError for a sub-folder or file that cannot be read.
+    """
     parts, skipped = [], []
-    for directory, subfolders, names in os.walk(folder):
+    for directory, subfolders, names in os.walk(folder, onerror=_refuse_closed):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        # A link to a folder may lead back to where we are, so none is followed.
+        skipped += [link for name in subfolders if os.path.islink(link := f"{directory}/{name}")]
         for name in sorted(names):
             path = Path(directory, name)
-            if name.startswith(".") or not path.is_file():
+            if name.startswith("."):
                 continue
-            with _opening(str(path), _opener(path)) as file:
-                binary = _looks_binary(file.read(_SNIFF))
+            with _reading(str(path)):
+                if not path.is_file():
+                    skipped.append(str(path))  # a broken link, a pipe, a device
+                    continue
+                with path.open("rb") as file:
+                    binary = _looks_binary(file.read(_SNIFF))
             if binary:
                 skipped.append(str(path))
             else:
@@ -174,19 +175,50 @@ def _folder(folder: Path, notes: list[str]) -> list[tuple[str, Callable[[], Bina
     notes.append(f"{len(parts):,} text files in {folder}")
     if skipped:
         shown = ", ".join(skipped[:3]) + (", …" if len(skipped) > 3 else "")
-        notes.append(f"left out {len(skipped):,} files that are not text: {shown}")
+        notes.append(f"left out {len(skipped):,} that are no text files: {shown}")
     return sorted(parts, key=lambda part: part[0])
+
+
+def _refuse_closed(error: OSError) -> None:
+    """Raises ChargenError for a folder that `os.walk` cannot list; without this it is left out."""
+    with _reading(str(error.filename)):
+        raise error
 
 
 def _opener(path: Path) -> Callable[[], BinaryIO]:
     return lambda: path.open("rb")
 
 
-def _opening(label: str, opener: Path | Callable[[], BinaryIO]) -> BinaryIO:
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.closed:
+        raise ChargenError("standard input is closed", "give a file")
+    return sys.stdin.buffer
+
+
+@contextmanager
+def _reading(label: str) -> Iterator[None]:
+    """Turns what the system says of a source that cannot be read into one sentence."""
     try:
-        return opener.open("rb") if isinstance(opener, Path) else opener()
+        yield
     except OSError as error:
         raise ChargenError(f"{label} cannot be read: {error.strerror or error}") from error
+
+
+def _chunks(label: str, opener: Callable[[], BinaryIO]) -> Iterator[bytes]:
+    """Yields the bytes of a source in chunks."""
+    with _reading(label):
+        file = opener()
+    with file:
+        yield from _chunks_of(label, file)
+
+
+def _chunks_of(label: str, file: BinaryIO) -> Iterator[bytes]:
+    while True:
+        with _reading(label):
+            chunk = file.read(_CHUNK)
+        if not chunk:
+            return
+        yield chunk
 
 
 def _spool(label: str, stream: BinaryIO, encoding: str) -> tuple[str, Callable[[], BinaryIO]]:
@@ -195,7 +227,7 @@ def _spool(label: str, stream: BinaryIO, encoding: str) -> tuple[str, Callable[[
         with tempfile.NamedTemporaryFile(prefix="chargen-", delete=False) as spool:
             path = Path(spool.name)
             atexit.register(path.unlink, missing_ok=True)
-            while chunk := stream.read(_CHUNK):
+            for chunk in _chunks_of(label, stream):
                 if not spool.tell():
                     _refuse_binary(label, chunk[:_SNIFF], encoding)  # before a device fills the disk
                 if spool.tell() > LONGEST_STREAM:
@@ -259,28 +291,44 @@ def _refuse_binary(label: str, head: bytes, encoding: str) -> None:
         raise ChargenError(f"{label} is not a text but {kind}", "give plain text")
 
 
-def _decode(label: str, file: BinaryIO, encoding: str) -> Iterator[str]:
-    canonical = codecs.lookup(encoding).name
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if canonical == "utf-8" else canonical)()
-    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    read = 0
-    try:
-        while chunk := file.read(_CHUNK):
-            read += len(chunk)
-            yield from filter(None, [newlines.decode(chunk)])
-        yield from filter(None, [newlines.decode(b"", final=True)])
-    except UnicodeDecodeError as error:
-        # The decoder may hold bytes of earlier chunks, so the offset is counted from the end.
-        offset = read - len(error.object) + error.start
-        byte = error.object[error.start : error.start + 1].hex()
-        raise ChargenError(
-            f"{label} is not {encoding}: the byte 0x{byte} at offset {offset:,} ({error.reason})",
-            "name its encoding, for example {encoding} "
-            + ("cp1252" if canonical == "utf-8" else "utf-8"),
-        ) from error
-    except UnicodeError as error:  # raised by UTF-16 for a missing byte-order mark
-        raise ChargenError(
-            f"{label} is not {encoding}: {error}", "name its encoding with {encoding}"
-        ) from error
-    except OSError as error:
-        raise ChargenError(f"{label} cannot be read: {error.strerror or error}") from error
+class _Decoder:
+    """Decodes the chunks of a source, with every newline as LF and without a byte-order mark."""
+
+    def __init__(self, label: str, encoding: str) -> None:
+        self._label, self._encoding = label, encoding
+        self._codec = codecs.lookup(encoding).name
+        decoder = codecs.getincrementaldecoder(
+            "utf-8-sig" if self._codec == "utf-8" else self._codec
+        )()
+        self._newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
+        self.bytes = 0  # decoded so far
+
+    def decode(self, chunk: bytes) -> str:
+        """Returns the text of the next chunk; a character that is cut in two comes with its rest.
+
+        Raises ChargenError for bytes that are not text in the encoding, with the offset of the first.
+        """
+        self.bytes += len(chunk)
+        return self._decode(chunk, final=False)
+
+    def finish(self) -> str:
+        """Returns the rest after the last chunk; raises ChargenError if a character was cut short."""
+        return self._decode(b"", final=True)
+
+    def _decode(self, chunk: bytes, final: bool) -> str:
+        try:
+            return str(self._newlines.decode(chunk, final))
+        except UnicodeDecodeError as error:
+            # The decoder may hold bytes of earlier chunks, so the offset is counted from the end.
+            offset = self.bytes - len(error.object) + error.start
+            byte = error.object[error.start : error.start + 1].hex()
+            raise ChargenError(
+                f"{self._label} is not {self._encoding}: the byte 0x{byte} at offset {offset:,} "
+                f"({error.reason})",
+                "name its encoding, for example {encoding} "
+                + ("cp1252" if self._codec == "utf-8" else "utf-8"),
+            ) from error
+        except UnicodeError as error:  # raised by UTF-16 for a missing byte-order mark
+            raise ChargenError(
+                f"{self._label} is not {self._encoding}: {error}", "name its encoding with {encoding}"
+            ) from error

@@ -9,9 +9,9 @@ Characters are compared exactly: a copy ends at the first one that differs.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from chargen.data import cache
 from chargen.data.text import Text
-from chargen.errors import ChargenError, writing
+from chargen.errors import ChargenError
 from chargen.generation.copy_limit import LONGEST_WORD, CopyLimit
 from chargen.inspection.suffix_array import BLOCK, SuffixArray, sort_suffixes
-from chargen.tokenizers.base import Ids
+from chargen.tokenizers.base import Ids, Tokenizer
 from chargen.tokenizers.characters import UNKNOWN, CharTokenizer
 
 LEAST = 30  # characters from which on a passage counts as copied
@@ -80,7 +80,8 @@ class Copies:
     print(copies.report(text).share)
     """
 
-    def __init__(self, ids: Ids, suffixes: npt.NDArray[Any], tokenizer: CharTokenizer) -> None:
+    def __init__(self, ids: Ids, suffixes: npt.NDArray[Any], tokenizer: Tokenizer) -> None:
+        assert isinstance(tokenizer, CharTokenizer)
         self._index, self._tokenizer = SuffixArray(ids, suffixes), tokenizer
 
     @classmethod
@@ -91,36 +92,30 @@ class Copies:
         the cache cannot be written.
         """
         source = Text.from_string(text) if isinstance(text, str) else text
-        folder = cache.tokenize(source)
-        path = folder / "suffixes"
-        if not path.exists():
-            ids, _ = cache.open_entry(folder)
-            draft = folder / f"suffixes.{os.getpid()}"
-            with writing(path):
-                try:
-                    sort_suffixes(ids).tofile(draft)
-                    draft.replace(path)
-                finally:
-                    draft.unlink(missing_ok=True)
-        return cls._read(folder)
+        ids, tokenizer, folder = cache.tokenize(source)
+        with suppress(cache.DamagedEntry):  # none yet, or not what was written
+            return cls._read(folder, ids, tokenizer)
+        suffixes = sort_suffixes(ids)
+        cache.add_file(folder, "suffixes", suffixes.data)
+        return cls(ids, suffixes, tokenizer)
 
     @classmethod
     def cached(cls, sha256: str, encoding: str = "utf-8") -> Copies | None:
         """Returns the index of a corpus that was built earlier, even if the corpus itself is gone."""
         folder = cache.entry_folder(sha256, encoding)
-        return cls._read(folder) if (folder / "suffixes").exists() else None
+        try:
+            return cls._read(folder, *cache.open_entry(folder))
+        except cache.DamagedEntry:
+            return None
 
     @classmethod
-    def _read(cls, folder: Path) -> Copies:
-        ids, tokenizer = cache.open_entry(folder)
-        assert isinstance(tokenizer, CharTokenizer)
+    def _read(cls, folder: Path, ids: Ids, tokenizer: Tokenizer) -> Copies:
+        """Reads the suffix array of an entry; raises DamagedEntry where there is no sound one."""
         path = folder / "suffixes"
-        wide = path.stat().st_size == 8 * len(ids)
-        suffixes = np.memmap(path, np.int64 if wide else np.int32, mode="r")
-        if len(suffixes) != len(ids):
-            path.unlink()
-            raise ChargenError(f"{path} was damaged and has been removed", "try again")
-        os.utime(folder)
+        is_wide = path.exists() and path.stat().st_size == 8 * len(ids)
+        suffixes = cache.load_array(path, np.int64 if is_wide else np.int32)
+        if len(suffixes) != len(ids) or (len(ids) and int(suffixes.max()) >= len(ids)):
+            raise cache.DamagedEntry("suffixes are not those of the tokens")
         return cls(ids, suffixes, tokenizer)
 
     def __len__(self) -> int:

@@ -19,8 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chargen.data.cache import tokenize
 from chargen.data.corpus import Corpus, prepare
+from chargen.data.documents import SPLIT_SEED
 from chargen.data.text import BUILTIN, Text
 from chargen.device import find_device
 from chargen.errors import ChargenError
@@ -48,7 +48,7 @@ class TrainRequest:
     tokenizer: str = "char"  # char, byte, bpe or unigram
     vocab_size: int = 1024  # pieces of bpe and unigram
     split_on: str | None = None  # what separates documents: "line", "blank-line" or any other text
-    val_fraction: float = 0.1  # of the text, from its end, to validate on
+    val_fraction: float = 0.1  # of the text, to validate on
     minutes: float | None = None  # at most one budget is given
     epochs: float | None = None
     steps: int | None = None
@@ -75,15 +75,22 @@ class TrainRequest:
         """Opens the sources; raises ChargenError for one that is not there."""
         return Text.open(self.sources or (BUILTIN,), self.encoding)
 
-    def prepare(self, text: Text, ranks: Ranks = ALONE) -> Corpus:
-        """Tokenizes a text into the cache, in the first of several processes, or finds it there."""
-        recipe: dict[str, Any] = {
-            "vocab_size": self.vocab_size,
-            "split_on": self.split_on,
-            "val_fraction": self.val_fraction,
-        }
-        ranks.broadcast_object(lambda: str(tokenize(text, self.tokenizer, **recipe)))
-        return prepare(text, kind=self.tokenizer, **recipe)
+    def prepare(self, text: Text, ranks: Ranks = ALONE, split_seed: int | None = SPLIT_SEED) -> Corpus:
+        """Tokenizes a text into the cache, in the main of several processes, or finds it there."""
+
+        def corpus() -> Corpus:
+            return prepare(
+                text,
+                kind=self.tokenizer,
+                vocab_size=self.vocab_size,
+                split_on=self.split_on,
+                val_fraction=self.val_fraction,
+                split_seed=split_seed,
+            )
+
+        if ranks.size > 1:
+            ranks.broadcast_object(lambda: corpus().name)  # the others wait for what it caches
+        return corpus()
 
     def plan(self, corpus: Corpus) -> Plan:
         """Chooses the sizes that are None; measures the speed of the device for that."""
@@ -188,10 +195,12 @@ class ResumedTraining:
     @cached_property
     def corpus(self) -> Corpus:
         """The text in the tokens of the saved model."""
-        corpus, writer = self._request.prepare(self.text, self._run.ranks), self._saved.writer
+        writer = self._saved.writer
+        split_seed = writer.record.corpus.split_seed
+        corpus = self._request.prepare(self.text, self._run.ranks, split_seed)
         if corpus.tokenizer.dump() != writer.tokenizer.dump():
             # Another version of SentencePiece has made other pieces of the same text.
-            corpus = writer.prepare(self.text, self._request.val_fraction)
+            corpus = writer.prepare(self.text, self._request.val_fraction, split_seed)
         return corpus
 
     @cached_property

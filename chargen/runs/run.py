@@ -148,7 +148,8 @@ class Run:
         saved.refuse_other_text(text.name, text.sha256)
         writer, state, config = saved.writer, saved.state, saved.config
         if isinstance(text, Text):
-            text = writer.prepare(text, writer.record.corpus.val_fraction or 0.0)
+            record = writer.record.corpus
+            text = writer.prepare(text, record.val_fraction or 0.0, record.split_seed)
         budget = {"minutes": minutes, "epochs": epochs, "steps": steps}
         if any(amount is not None for amount in budget.values()):
             config = replace(config, **budget)  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ KIND, CLASSIFIER, TRAINING = "language-model", "classifier", "training"
 _CONFIGS = {KIND: ModelConfig, TRAINING: ModelConfig, CLASSIFIER: ClassifierConfig}
 _CORPUS = {  # the known keys of the corpus in config.json; each may be missing
     **{"name": str, "sha256": str, "bytes": int, "texts": int},
-    **{"split_on": str | None, "val_fraction": int | float},
+    **{"split_on": str | None, "val_fraction": int | float, "split_seed": int | None},
 }
 _MAX_CONFIG_BYTES, _MAX_TOKENIZER_BYTES = 1 << 20, 1 << 26  # longer files are refused unread
 

@@ -51,7 +51,8 @@ class CorpusRecord(_Section):
     sha256: str | None = None
     bytes: int | None = None
     split_on: str | None = None  # the separator of documents; None for a text that is read as one
-    val_fraction: float | None = None  # share of the text, its end, that is kept for validation
+    val_fraction: float | None = None  # share of the text that is kept for validation
+    split_seed: int | None = None  # of the choice of documents for it; None for the end of the text
 
 
 @dataclass

@@ -149,9 +149,7 @@ class Inspector:
                 f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read here"
             )
         generator = self.store.generator(model)
-        known, notes = generator.tokenizer.adapt(
-            text.replace("\r\n", "\n").replace("\r", "\n"), skip=True
-        )
+        known, notes = generator.adapt(text.replace("\r\n", "\n").replace("\r", "\n"), skip=True)
         if not known:
             raise ChargenError(
                 "the model knows none of these characters", "take another {model} or {text}"

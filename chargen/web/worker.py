@@ -71,10 +71,11 @@ def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any
     sources = (job["source"],) if job["source"] else ()
     request = TrainRequest(sources, split_on=job["split_on"], minutes=job["minutes"])
     launch = NewTraining(run, request)
+    corpus = launch.corpus  # tokenizing may add to the notes
     for note in launch.text.notes:
         yield {"note": note}
     yield {"model": launch.plan.reason, "baselines": launch.baselines}
-    nats = _nats_per_bit(launch.corpus)
+    nats = _nats_per_bit(corpus)
     for step in launch.start():
         event = _progress(step)
         if not step.finished:

@@ -6,11 +6,9 @@ import sys
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chargen import ChargenError
-from chargen.data.text import Text, documents
+from chargen.data.text import Text
 
 
 def read(path, encoding="utf-8") -> str:
@@ -133,17 +131,66 @@ def test_the_built_in_corpus_is_python_documentation():
     assert "The `import` statement" in text or 'The "import" statement' in text
 
 
-@pytest.mark.parametrize(
-    ("split_on", "text", "expected"),
-    [
-        ("line", "Ada\nGrace\n\nEmmy", ["Ada", "Grace", "Emmy"]),
-        ("blank-line", "\none\ntwo\n\n\n\nthree\n\n", ["one\ntwo", "three"]),
-        ("%%", "a%%b\n%%\n%%%%c", ["a", "b", "c"]),
-        ("line", "", []),
-    ],
-)
-@given(data=st.data())
-def test_documents_are_the_same_wherever_the_pieces_are_cut(split_on, text, expected, data):
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
-    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    assert list(documents(pieces, split_on)) == expected
+def test_r5_a_text_that_grows_or_shrinks_between_two_readings_is_refused(written):
+    for after in (b"one\ntwo\nthree\n", b"one\n", b"one\nTWO\n"):
+        path = written(b"one\ntwo\n")
+        text = Text.open([str(path)])
+        assert "".join(text.pieces()) == "one\ntwo\n"
+        path.write_bytes(after)
+        with pytest.raises(ChargenError, match="has changed while it was read"):
+            list(text.pieces())
+        with pytest.raises(ChargenError, match="has changed while it was read"):
+            list(text.pieces(0.5))
+
+
+def test_r5_one_reading_gives_the_text_and_its_sum(written, monkeypatch):
+    text = Text.open([str(written(b"one"))])
+    list(text.pieces())
+    monkeypatch.setattr("chargen.data.text.hashlib", None)  # would fail if summed again
+    assert text.sha256 == "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
+
+
+def test_r7_a_folder_that_is_closed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "a.txt").write_text("text")
+    (tmp_path / "shut").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ChargenError, match=r"shut cannot be read: Permission denied"):
+        Text.open([str(tmp_path)])
+
+
+def test_r7_links_that_are_not_followed_are_counted(tmp_path):
+    (tmp_path / "poems").mkdir()
+    (tmp_path / "poems" / "a.txt").write_text("text")
+    (tmp_path / "poems" / "again").symlink_to(tmp_path / "poems")
+    (tmp_path / "poems" / "gone.txt").symlink_to(tmp_path / "nowhere")
+    text = Text.open([str(tmp_path / "poems")])
+    assert "".join(text.pieces()) == "text"
+    assert text.notes[1].startswith("left out 2 that are no text files: ")
+
+
+@pytest.mark.parametrize("stdin", [None, io.StringIO()])
+def test_r14_a_closed_standard_input_is_said(monkeypatch, stdin):
+    if stdin:
+        stdin.close()
+    monkeypatch.setattr(sys, "stdin", stdin)
+    with pytest.raises(ChargenError, match="standard input is closed; give a file"):
+        Text.open(["-"])
+
+
+def test_r18_a_file_that_cannot_be_read_to_its_end_is_named_with_the_cause(written):
+    class Broken(io.BytesIO):
+        def read(self, *_):
+            raise OSError(5, "Input/output error")
+
+    text = Text("disk", (("disk/a.txt", lambda: Broken(b"text")),))
+    for read in (lambda: text.sha256, lambda: list(text.pieces())):
+        with pytest.raises(ChargenError, match=r"disk/a\.txt cannot be read: Input/output error"):
+            read()

@@ -11,6 +11,7 @@ import torch
 
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.data.corpus import prepare
+from chargen.model import LanguageModel, ModelConfig
 from chargen.runs.state import state_folders
 from chargen.training.config import TrainConfig
 from chargen.training.schedule import FINAL_RATE
@@ -114,6 +115,32 @@ def test_a_training_stopped_between_two_generations_goes_on_with_the_second(begi
         assert (saved.state.generation, saved.state.first_step) == (1, 15)
         *_, last = run.resume(saved, verse)
     assert last.score == expected.score
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_d9_a_training_that_keeps_the_end_of_its_documents_apart_goes_on_with_it(verse, tmp_path):
+    """As all did before the documents were chosen."""
+    text = Text.from_string(verse + "".join(f"the last of {n}\n" for n in range(60)))
+
+    def begin(run):
+        corpus = prepare(text, split_on="line", split_seed=None)
+        assert "the last of 59" in corpus.tokenizer.decode(corpus.validation)
+        shape = ModelConfig(len(corpus.tokenizer), hidden_size=16)
+        writer = TextGenerator(LanguageModel.new(shape, 0), corpus.tokenizer)
+        return run.begin(writer, corpus, CONFIG)
+
+    with Run(tmp_path / "whole") as run:
+        for _ in begin(run):
+            pass
+    with Run(tmp_path / "parts") as run:
+        for step in begin(run):
+            if step.number == 13:
+                break
+    with Run(tmp_path / "parts") as run:
+        saved = run.saved()
+        assert saved.writer.record.corpus.split_seed is None
+        for _ in run.resume(saved, text):
+            pass
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 

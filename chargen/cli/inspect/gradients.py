@@ -121,7 +121,7 @@ def _measure_models(
     results: dict[str, Result] = {}
     for folder in folders:
         writer = TextGenerator.load(folder)
-        known, notes = writer.tokenizer.adapt(beginning, skip=True)
+        known, notes = writer.adapt(beginning, skip=True)
         if notes:
             say(f"note: {folder} does not know {len(notes):,} characters of {text.name}: adapted")
         bits = writer.record.scores.get("val_bits_per_character")
