@@ -25,6 +25,7 @@ from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.generator import TextGenerator
 from chargen.model import Classifier, ClassifierConfig, ModelConfig
+from chargen.modes import default_modes
 from chargen.storage import checkpoint
 from chargen.storage.record import ClassifierRecord, LabelledRecord
 from chargen.tokenizers.base import Ids, Tokenizer
@@ -263,6 +264,7 @@ class TextClassifier:
         """Scores the predictions on labelled texts; a label that is no class of it counts as wrong."""
         return evaluate(self.model, self._texts(data), self.classes)
 
+    @default_modes()
     def explain(self, text: str) -> tuple[dict[str, float], list[tuple[str, float]]]:
         """Returns the prediction, and (piece, weight) for each piece of the text.
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from chargen.errors import ChargenError
+from chargen.modes import default_modes
 
 POOLINGS = ("last", "mean", "max", "attention")
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -288,6 +289,7 @@ class LanguageModel(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     @classmethod
+    @default_modes()
     def new(cls, config: ModelConfig, seed: int) -> LanguageModel:
         """Returns a model whose weights depend on `seed` alone; torch's global generator is untouched.
 
@@ -331,6 +333,7 @@ class Classifier(nn.Module):
             nn.init.zeros_(self.attention.bias)
 
     @classmethod
+    @default_modes()
     def new(cls, config: ClassifierConfig, seed: int) -> Classifier:
         """Returns a model whose weights depend on `seed` alone; torch's global generator is untouched.
 

@@ -12,6 +12,7 @@ import torch
 
 from chargen.data.batches import Texts
 from chargen.model import Classifier
+from chargen.modes import default_modes
 
 BINS = 10  # of equal width in confidence, for the calibration error
 
@@ -96,6 +97,7 @@ class ClassScore:
         return float(sum(gaps))
 
 
+@default_modes()
 @torch.no_grad()
 def evaluate(
     model: Classifier,

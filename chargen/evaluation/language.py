@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel
+from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids, Tokenizer
 
 _QUICK_LANES = 32  # parallel lanes of a quick evaluation
@@ -68,6 +69,7 @@ class Score:
         return math.exp(self.nats_per_token)
 
 
+@default_modes()
 @torch.no_grad()
 def evaluate(
     model: LanguageModel,
@@ -105,6 +107,7 @@ def evaluate(
     return Score(float(nats[0]), len(targets), *tokenizer.measure(targets), calibrated_nats)
 
 
+@default_modes()
 @torch.no_grad()
 def best_logit_scale(model: LanguageModel, ids: Ids, quick: int) -> float:
     """Returns the factor for the logits that minimises the loss on `ids` (N,), two or more.

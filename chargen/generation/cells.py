@@ -81,8 +81,8 @@ class Int8Matrix:
         """Returns a function that writes the product with `vector` into `out`."""
         weights, vector = self._weights, vector[: self._weights.shape[1]]
         scaled = np.zeros_like(vector)
-        quantised = torch.zeros(len(vector), vector[0].size, dtype=torch.int8)
-        sums = torch.zeros(len(out), vector[0].size, dtype=torch.int32)
+        quantised = torch.zeros(len(vector), vector[0].size, dtype=torch.int8, device="cpu")
+        sums = torch.zeros(len(out), vector[0].size, dtype=torch.int32, device="cpu")
         quantised_view = quantised.numpy().reshape(vector.shape)
         sums_view = sums.numpy().reshape(out.shape)
         row_scales = _broadcast_copy(self._scales / np.float32(INT8_MAX), out)

@@ -16,6 +16,7 @@ from chargen.errors import ChargenError
 from chargen.inspection.properties import properties
 from chargen.inspection.states import state_chunks
 from chargen.model import LanguageModel, StateComponent
+from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids, Tokenizer
 
 FEWEST = 100  # tokens; in a shorter text, every component correlates with something
@@ -31,6 +32,7 @@ class ComponentCorrelation(NamedTuple):
     correlation: float  # Pearson's, from -1 to 1; for a cell, that of its tanh
 
 
+@default_modes()
 def components(model: LanguageModel, tokenizer: Tokenizer, ids: Ids) -> list[ComponentCorrelation]:
     """Finds the best correlated component for each property that varies in the text `ids` (T,).
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel
+from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids
 
 SAMPLES = 64  # random positions of the text, over which the measurements are averaged
@@ -35,6 +36,7 @@ class GradientReach:
     change: npt.NDArray[np.float64]  # (len(distances),) KL divergence of the predictions, in bits
 
 
+@default_modes()
 def gradients(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0) -> GradientReach:
     """Measures gradient and memory at the distances 1 to `farthest`, averaged over `ids` (T,).
 

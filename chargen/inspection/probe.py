@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from chargen.data.batches import Texts
 from chargen.evaluation.classes import ClassScore
 from chargen.model import LanguageModel, StateComponent
+from chargen.modes import default_modes
 
 _BATCH = 128  # texts of the same length
 _DECAY = 1e-3  # L2 penalty of the regression, whose inputs have unit variance
@@ -34,6 +35,7 @@ class ComponentScore:
     means: list[float]  # its mean in each class, in standard deviations from its mean over all texts
 
 
+@default_modes()
 @torch.no_grad()
 def final_states(model: LanguageModel, texts: Texts) -> Features:
     """Returns the final state (N, F) of each text: layer by layer, hidden before cell."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from chargen.model import LanguageModel
+from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids
 
 CHUNK = 1024  # tokens read at a time
@@ -36,6 +37,7 @@ STATE_KINDS = {
 }
 
 
+@default_modes()
 def states(model: LanguageModel, ids: Ids) -> Layers:
     """Returns the states and gates of each layer after each of the tokens `ids` (T,).
 

@@ -20,6 +20,7 @@ import torch
 from chargen.errors import ChargenError
 from chargen.evaluation.language import predictions
 from chargen.model import LanguageModel
+from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids, Tokenizer
 
 ALTERNATIVES = 5  # likeliest tokens that are recorded at each position
@@ -128,6 +129,7 @@ class Surprise:
         return parts
 
 
+@default_modes()
 @torch.no_grad()
 def surprise(model: LanguageModel, tokenizer: Tokenizer, ids: Ids) -> Surprise:
     """Reads the text `ids` (N,) once, from an empty state; raises ChargenError for an empty text."""

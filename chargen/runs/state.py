@@ -16,6 +16,7 @@ import torch
 
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
+from chargen.modes import default_modes
 from chargen.storage import atomic, checkpoint
 from chargen.storage.record import CorpusRecord, Record
 from chargen.storage.schema import conform
@@ -78,6 +79,7 @@ def state_folders(folder: Path) -> list[Path]:
     return sorted(state for state in folders if state.name.removeprefix("state-").isdecimal())
 
 
+@default_modes()
 def save_state(
     folder: Path,
     writer: TextGenerator,
@@ -125,6 +127,7 @@ def save_state(
             shutil.rmtree(old, ignore_errors=True)
 
 
+@default_modes()
 def load_state(folder: Path, device: torch.device) -> ResumePoint:
     """Loads what `save_state` wrote to `folder`; raises ChargenError for anything else."""
     try:

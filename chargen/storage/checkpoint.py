@@ -23,6 +23,7 @@ from torch import Tensor
 
 from chargen.errors import ChargenError
 from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
+from chargen.modes import default_modes
 from chargen.storage import atomic
 from chargen.storage.schema import conform, parse
 from chargen.tokenizers.base import Tokenizer
@@ -38,6 +39,7 @@ _CORPUS = {  # the known keys of the corpus in config.json; each may be missing
 _MAX_CONFIG_BYTES, _MAX_TOKENIZER_BYTES = 1 << 20, 1 << 26  # longer files are refused unread
 
 
+@default_modes()
 def save(
     folder: Path,
     model: LanguageModel | Classifier,
@@ -62,6 +64,7 @@ def save(
     )
 
 
+@default_modes()
 def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]]:
     """Loads a model of a kind, its tokenizer and its record, the three that `save` was given.
 

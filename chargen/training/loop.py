@@ -22,6 +22,7 @@ from torch import Tensor
 
 from chargen.device import at_most_threads, flush_denormals
 from chargen.errors import ChargenError
+from chargen.modes import default_modes
 from chargen.training.budget import Budget
 from chargen.training.config import TrainConfig
 from chargen.training.context import TrainingContext
@@ -106,14 +107,14 @@ def train(
 def isolated(
     steps: Generator[Step, None, Result], threads: int | None
 ) -> Generator[Step, None, Result]:
-    """Yields `steps`, each computed with at most `threads` CPU threads and denormals flushed.
+    """Yields `steps`, each computed in torch's default modes, with at most `threads` CPU threads.
 
-    Both are settings of the whole process. At every yield, and however the training ends, the caller
-    has its own again.
+    Denormals are flushed. At every yield, and however the training ends, the caller has its own
+    settings again.
     """
     try:
         while True:
-            with at_most_threads(threads), flush_denormals():
+            with default_modes(), at_most_threads(threads), flush_denormals():
                 try:
                     step = next(steps)
                 except StopIteration as end:
@@ -121,7 +122,7 @@ def isolated(
                     return result
             yield step
     finally:
-        with at_most_threads(threads), flush_denormals():
+        with default_modes(), at_most_threads(threads), flush_denormals():
             steps.close()
 
 

@@ -9,6 +9,7 @@ import torch
 
 from chargen.device import at_most_threads, autocast_for, precision_for
 from chargen.model import LanguageModel, ModelConfig
+from chargen.modes import default_modes
 from chargen.training.config import TrainConfig
 from chargen.training.soap import Soap
 
@@ -49,6 +50,7 @@ def measure_speed(device: torch.device, model: ModelConfig, training: TrainConfi
     return Speed(fastest, threads)
 
 
+@default_modes()
 def probe_flops(device: torch.device, model: ModelConfig, training: TrainConfig) -> float:
     """Returns the floating-point operations per second of a few steps, with the threads there are.
 

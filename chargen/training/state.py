@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from chargen.device import precision_for
 from chargen.model import ModelConfig, State
+from chargen.modes import default_modes
 from chargen.training.averages import WeightAverages
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
@@ -76,6 +77,7 @@ class TrainingState:
     first_second: float = _saved(0.0)  # seconds before this generation
 
     @classmethod
+    @default_modes()
     def begin(
         cls, model: Model, config: TrainConfig, stack_share: float = 1.0, ranks: Ranks = ALONE
     ) -> TrainingState:
