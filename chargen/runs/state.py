@@ -19,7 +19,7 @@ from chargen.generator import TextGenerator
 from chargen.modes import default_modes
 from chargen.storage import atomic, checkpoint
 from chargen.storage.record import CorpusRecord, Record
-from chargen.storage.schema import conform
+from chargen.storage.schema import OtherVersion, conform, make
 from chargen.training.config import TrainConfig
 from chargen.training.state import TrainingState, number_schema
 
@@ -94,7 +94,7 @@ def save_state(
     earlier = state_folders(folder)
     number = int(earlier[-1].name.removeprefix("state-")) + 1 if earlier else 0
     config_json = {
-        "format": checkpoint.FORMAT,
+        "format": checkpoint.STATE_FORMAT,
         "kind": checkpoint.TRAINING,
         "model": asdict(writer.model.config),
         "corpus": writer.record.corpus.to_json(),
@@ -139,7 +139,7 @@ def load_state(folder: Path, device: torch.device) -> ResumePoint:
     try:
         values["progress"] = _FIRST_GENERATION | values["progress"]
         conform(values, _STATE, "config.json")
-        config, numbers = TrainConfig(**values["training"]), values["progress"]
+        config, numbers = make(TrainConfig, values["training"]), values["progress"]
         if numbers["first_step"] > numbers["step"] or numbers["generation"] >= config.generations:
             raise ChargenError("its generation is not one of this training")
         rng = tensors.pop("rng")
@@ -156,10 +156,12 @@ def load_state(folder: Path, device: torch.device) -> ResumePoint:
             expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
         checkpoint.check_tensors(folder / _TENSORS, tensors, expected)
         state.restore(model, tensors | {"rng": rng}, numbers)
+    except OtherVersion as error:
+        raise error.within(f"{folder} was kept by another version of chargen") from error
     except ChargenError as error:
         raise error.within(f"{folder} is damaged") from error
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ChargenError(f"{folder} is damaged: {error!r}") from error
+        raise ChargenError(f"{folder} is damaged: its files do not hold a state ({error})") from error
     return ResumePoint(writer, config, state, values["settings"], values["place"], values["lines"])
 
 

@@ -25,12 +25,13 @@ from chargen.errors import ChargenError
 from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
 from chargen.modes import default_modes
 from chargen.storage import atomic
-from chargen.storage.schema import conform, parse
+from chargen.storage.schema import OtherVersion, conform, make, parse
 from chargen.tokenizers.base import Tokenizer
 from chargen.tokenizers.build import load_tokenizer
 
-FORMAT = 1
 KIND, CLASSIFIER, TRAINING = "language-model", "classifier", "training"
+FORMAT, STATE_FORMAT = 1, 2  # as they are written; states have had `corpus.split_seed` since 2
+_FORMATS = {KIND: (FORMAT,), CLASSIFIER: (FORMAT,), TRAINING: (1, STATE_FORMAT)}  # that are read
 _CONFIGS = {KIND: ModelConfig, TRAINING: ModelConfig, CLASSIFIER: ClassifierConfig}
 _CORPUS = {  # the known keys of the corpus in config.json; each may be missing
     **{"name": str, "sha256": str, "bytes": int, "texts": int},
@@ -76,7 +77,10 @@ def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]
     def read(sums: dict[str, str]) -> tuple[Any, ...]:
         values, config, tokenizer = read_config(folder, sums, kind)
         model, tensors = read_tensors(folder, sums, "model.safetensors", config)
-        check_tensors(folder / "model.safetensors", tensors, dict(model.named_parameters()))
+        try:
+            check_tensors(folder / "model.safetensors", tensors, dict(model.named_parameters()))
+        except OtherVersion as error:
+            raise error.within(f"{folder} was written by another version of chargen") from error
         return values, tokenizer, model, tensors
 
     try:
@@ -127,14 +131,14 @@ def read_config(
     """
     path = folder / "config.json"
     values = parse(path, _config_bytes(folder, sums))
-    if values.get("format") != FORMAT:
-        raise ChargenError(
-            f"{folder} has the format {values.get('format')!r}, this chargen reads {FORMAT}: "
-            "it was written by a newer one",
-            "update with: pip install -U chargen",
-        )
     if values.get("kind") != kind:
         raise ChargenError(f"{folder} holds a {values.get('kind')!r}, not a {kind!r}")
+    if values.get("format") not in _FORMATS[kind]:
+        raise ChargenError(
+            f"{folder} has the format {values.get('format')!r}, this chargen reads "
+            f"{_FORMATS[kind][-1]}: it was written by a newer one",
+            "update with: pip install -U chargen",
+        )
     try:
         conform(values, {"model": dict}, "config.json")
         for section in values.keys() & {"corpus", "training", "scores"}:
@@ -146,11 +150,13 @@ def read_config(
     names = [name for name in sums if name in ("tokenizer.json", "tokenizer.model")]
     files = {name: atomic.read(folder, sums, name, _MAX_TOKENIZER_BYTES) for name in names}
     try:
-        config = _CONFIGS[kind](**values["model"])
+        config = make(_CONFIGS[kind], values["model"])
         tokenizer = load_tokenizer(files)
+    except OtherVersion as error:
+        raise error.within(f"{folder} was written by another version of chargen") from error
     except ChargenError as error:
         raise error.within(f"{folder} is damaged") from error
-    except TypeError as error:  # a field that is unknown or missing
+    except TypeError as error:  # a value of another type
         raise ChargenError(f"{folder} is damaged: {error}") from error
     split_on = corpus.get("split_on")
     if split_on is not None and (not split_on or tokenizer.end_id is None):
@@ -192,10 +198,13 @@ def read_tensors(
 
 
 def check_tensors(path: Path, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Raises ChargenError unless `tensors` have the names and shapes of `expected` and are finite."""
+    """Raises ChargenError unless `tensors` have the shapes of `expected` and are finite.
+
+    For names that differ, it is an OtherVersion.
+    """
     for name, like in expected.items():
         if name not in tensors:
-            raise ChargenError(f"{path} lacks {name}")
+            raise OtherVersion(f"{path.name} lacks {name}")
         tensor = tensors[name]
         if tensor.shape != like.shape or not tensor.is_floating_point():
             raise ChargenError(
@@ -205,7 +214,7 @@ def check_tensors(path: Path, tensors: dict[str, Tensor], expected: dict[str, Te
         if not tensor.isfinite().all():
             raise ChargenError(f"{path} holds numbers in {name} that are not finite")
     if extra := sorted(tensors.keys() - expected.keys()):
-        raise ChargenError(f"{path} holds {extra[0]}, which does not belong there")
+        raise OtherVersion(f"{path.name} holds {extra[0]}, which this version does not know")
 
 
 def json_bytes(values: dict[str, Any]) -> bytes:

@@ -45,7 +45,7 @@ def load_tokenizer(files: dict[str, bytes]) -> Tokenizer:
     try:
         record = json.loads(files["tokenizer.json"])
         kind, documents = record["kind"], bool(record["documents"])
-        if kind == "char":
+        if kind == "char" and isinstance(record["characters"], str):
             return CharTokenizer(record["characters"], documents)
         if kind == "byte":
             return ByteTokenizer(documents)
@@ -53,6 +53,8 @@ def load_tokenizer(files: dict[str, bytes]) -> Tokenizer:
             return PieceTokenizer(files["tokenizer.model"], kind, documents)
     except ChargenError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise ChargenError(f"tokenizer.json is not a tokenizer: {error!r}") from error
-    raise ChargenError(f"tokenizer.json names the tokenizer {kind!r}, which chargen does not know")
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ChargenError("tokenizer.json does not hold a tokenizer") from error
+    raise ChargenError(
+        f"tokenizer.json does not hold a tokenizer that chargen knows: {str(kind)[:40]!r}"
+    )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.data.corpus import prepare
@@ -221,6 +222,43 @@ def test_a_damaged_state_is_passed_over_with_its_fault_told(begin, whole, verse,
         (state / "state.safetensors").write_bytes(b"")
     with Run(whole) as run, pytest.raises(ChargenError, match=r"no usable training state"):
         run.saved()
+
+
+def _change(state, sign, change):
+    """Changes config.json and the tensors of a state, as another version would have written them."""
+    config = json.loads((state / "config.json").read_text())
+    tensors = load_file(state / "state.safetensors")
+    change(config, tensors)
+    (state / "config.json").write_text(json.dumps(config))
+    save_file(tensors, state / "state.safetensors")
+    sign(state)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c, _: c["training"].update(rhythm=1), "another version of chargen: it has a 'rhythm'"),
+        (lambda c, _: c["model"].update(depth=1), "another version of chargen: it has a 'depth'"),
+        (
+            lambda c, _: c["progress"].pop("position"),
+            "another version.*: it lacks .*progress.position",
+        ),
+        (lambda c, _: c.pop("place"), "another version of chargen: it lacks .*place"),
+        (
+            lambda _, t: t.pop("soap.average.head.bias"),
+            "another version.* lacks soap.average.head.bias",
+        ),
+        (lambda _, t: t.update(momentum=torch.ones(1)), "another version.* holds momentum"),
+        (lambda c, _: c.update(format=3), "has the format 3, this chargen reads 2: .* a newer one"),
+        (lambda c, _: c["training"].update(batch="four"), "is damaged"),
+    ],
+)
+def test_r16_a_state_of_another_version_is_said_to_be_one(whole, sign, change, message):
+    for state in state_folders(whole):
+        _change(state, sign, change)
+    with Run(whole) as run, pytest.raises(ChargenError, match=message) as caught:
+        run.saved()
+    assert "Error(" not in str(caught.value)
 
 
 def test_where_nothing_was_kept_there_is_nothing_to_go_on_from(poet, tmp_path):

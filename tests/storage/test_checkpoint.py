@@ -159,11 +159,17 @@ def _edit_config(folder, change, sign):
         (lambda c: c["model"].update(hidden_size=10**9), "too small for"),
         (lambda c: c["model"].update(num_layers=10**9), "too small for"),
         (lambda c: c["model"].update(hidden_size=31), "config.json asks for"),
-        (lambda c: c["model"].update(num_layers=1), "does not belong there"),
+        (
+            lambda c: c["model"].update(num_layers=1),
+            "another version of chargen: .* holds stack.layers.1",
+        ),
         (lambda c: c["model"].update(hidden_size="32"), "hidden_size must be"),
         (lambda c: c["model"].update(vocab_size=7), "its tokenizer has"),
-        (lambda c: c["model"].update(surprise=1), "damaged"),
-        (lambda c: c["model"].pop("vocab_size"), "damaged"),
+        (lambda c: c["model"].update(surprise=1), "another version of chargen: it has a 'surprise'"),
+        (
+            lambda c: c["model"].pop("vocab_size"),
+            "another version of chargen: it lacks a 'vocab_size'",
+        ),
         (lambda c: c["model"].update(cell="gru"), "config.json asks for"),
     ],
 )
@@ -218,6 +224,29 @@ def test_weights_that_are_not_the_models_are_refused(saved, sign, change, messag
     save_file(weights, saved / "model.safetensors")
     sign(saved)
     with pytest.raises(ChargenError, match=message):
+        TextGenerator.load(saved)
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        '{"kind": "char", "documents": false, "characters": ["a", "b"]}',
+        '{"kind": "char", "documents": false, "characters": {"a": 1}}',
+        '{"kind": "char", "documents": false, "characters": 5}',
+        '{"kind": ["char"], "documents": false, "characters": "ab"}',
+        '{"kind": "char", "documents": false, "characters": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        "[" * 100_000,
+        "[]",
+        "null",
+        '{"kind": "char"',
+        '{"kind": "bpe", "documents": false}',
+        '{"kind": "char", "documents": false, "characters": "\\ud800"}',
+    ],
+)
+def test_r10_a_tokenizer_that_lies_is_refused(saved, sign, tokenizer):
+    (saved / "tokenizer.json").write_text(tokenizer)
+    sign(saved)
+    with pytest.raises(ChargenError, match=r"is damaged: (tokenizer\.json|a character)"):
         TextGenerator.load(saved)
 
 
