@@ -35,7 +35,7 @@ from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.language_modeling import train
 from chargen.training.loop import Step
-from chargen.training.planner import fit_batch, measured_rate
+from chargen.training.planner import fit_batch, measured_rate, refuse_large_batch
 from chargen.training.state import TrainingState
 
 STARTER = Path(__file__).parent / "starter"
@@ -167,6 +167,7 @@ class TextGenerator:
         )
         fitting = fit_batch(config, len(corpus.training))
         config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
+        refuse_large_batch(config, len(corpus.training))
         threads = None
         if learning_rate is None:
             learning_rate, threads = measured_rate(self.model, config, len(corpus.training))

@@ -7,6 +7,7 @@ part of chargen that does not exist yet are at the end, with the name of what th
 
 import ctypes
 import errno
+import io
 import json
 import os
 import pty
@@ -20,6 +21,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -271,6 +273,76 @@ def test_a_pipe_without_end(run, monkeypatch):
     monkeypatch.setattr("chargen.data.text.LONGEST_STREAM", 3_000_000)
     status = run("train", "-", stdin=b"yes\n" * 2_000_000)
     plain(*status, 1, "standard input did not end within 0 GB.*write it to a file")
+
+
+@pytest.mark.slow
+def test_r14_a_closed_standard_input(start, files, tmp_path):
+    """What `chargen … - <&-` starts: a process without standard input."""
+    options = {"stdin": None, "preexec_fn": lambda: os.close(0)}
+    files("verse.txt", "the sea sings now\n" * 100)
+    with start("train", "verse.txt", *QUICK) as process:
+        process.communicate()
+    for command in (
+        ["train", "-"],
+        ["eval", "-"],
+        ["sample", "--prompt-file", "-"],
+        ["classify", "train", "-"],
+        ["inspect", "surprise", "-"],
+    ):
+        with start(*command, **options) as process:
+            out, err = process.communicate(timeout=120)
+        plain(process.returncode, out, err, 1, "closed")
+
+
+def test_r18_a_file_that_breaks_off_is_named(run, files, monkeypatch):
+    """A disk that fails in the middle, wherever a file is read."""
+    monkeypatch.setattr("chargen.data.text._CHUNK", 64)
+    read = io.BufferedReader.read
+
+    def fail(file, *size):
+        if str(file.name).endswith("verse.txt") and file.tell() >= 64:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(file, *size)
+
+    class Broken(io.BufferedReader):
+        read = fail
+
+    path_open = Path.open
+
+    def opened(path, mode="r", *arguments, **options):
+        file = path_open(path, mode, *arguments, **options)
+        return Broken(file.detach()) if mode == "rb" else file
+
+    monkeypatch.setattr(Path, "open", opened)
+    for command in (["train"], ["eval"], ["inspect", "surprise"], ["classify", "train"]):
+        plain(*run(*command, "verse.txt"), 1, r"verse\.txt cannot be read: Input/output error")
+
+
+@pytest.mark.parametrize(("option", "count"), [("--batch", 100_000), ("--window", 50_000)])
+def test_r19_more_lanes_than_characters_are_refused_at_once(run, files, option, count):
+    status = run("train", "verse.txt", option, count, "--minutes", 1)
+    plain(*status, 1, rf"{option[2:]} of {count:,} is larger than the training part.*{option}")
+
+
+def test_r19_a_step_that_reads_the_text_more_than_once_is_said(run, files):
+    _, _, err = run("train", "verse.txt", "--batch", 400, "--window", 100, "--steps", 1, "--hidden", 8)
+    assert re.search(r"passes, [2-9]\.\d at each step", err)
+
+
+def test_r19_a_tokenizer_that_cannot_learn_says_so_in_our_words(run, files):
+    status = run("train", files("empty.txt", "\n" * 5000), "--tokenizer", "bpe")
+    plain(*status, 1, "could not learn 1024 pieces from this text of 1 different characters; ")
+    assert ".cc" not in status[2]
+
+
+def test_r19_lines_of_a_log_stay_whole_after_a_torn_one(run, files, tmp_path):
+    assert run("train", "verse.txt", *QUICK, "-o", "m")[0] == 0
+    log = tmp_path / "m" / "metrics.jsonl"
+    log.write_bytes(log.read_bytes()[:-30])  # as a full disk leaves it
+    whole = log.read_bytes().count(b"\n")
+    assert run("train", "--resume", "-o", "m", "--steps", 6)[0] == 0
+    *lines, last = log.read_text().splitlines()[whole + 1 :]
+    assert all(json.loads(line)["step"] for line in [*lines, last])
 
 
 # Options ----------------------------------------------------------------------------------------

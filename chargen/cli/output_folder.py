@@ -11,11 +11,13 @@ from chargen.errors import ChargenError
 from chargen.storage.atomic import MANIFEST
 
 
-def training_folder(out: str | None, sources: Sequence[str], resume: bool, overwrite: bool) -> Path:
+def training_folder(
+    out: str | None, sources: Sequence[str], encoding: str, resume: bool, overwrite: bool
+) -> Path:
     """Returns the folder for a training of a generator on `sources`.
 
-    With `resume` and without `out`, it is the folder under checkpoints that was trained in last, of
-    `sources` where they are given. Raises ChargenError where `free_folder` does.
+    With `resume` and without `out`, it is the folder under checkpoints that was trained in last; where
+    `sources` are given, on this text. Raises ChargenError where `free_folder` does.
     """
     from chargen.data.text import BUILTIN, name_of
 
@@ -24,11 +26,14 @@ def training_folder(out: str | None, sources: Sequence[str], resume: bool, overw
         _refuse_path(name)
     if out is None and resume:
         checkpoints = Path("checkpoints")
-        pattern = rf"{re.escape(name)}(-\d+)?" if sources else ".*"
-        trained = [f for f in checkpoints.glob("*/resume") if re.fullmatch(pattern, f.parent.name)]
-        if not trained:
+        trained = sorted(checkpoints.glob("*/resume"), key=lambda states: states.stat().st_mtime)
+        folders = [states.parent for states in reversed(trained)]
+        if sources:
+            pattern = rf"{re.escape(name)}(-\d+)?"
+            folders = [folder for folder in folders if re.fullmatch(pattern, folder.name)]
+        if not folders:
             return checkpoints / name
-        folder = max(trained, key=lambda states: states.stat().st_mtime).parent
+        folder = folders[0] if len(folders) == 1 else _trained_on(folders, sources, encoding)
         say(f"resuming {folder}")
         return folder
     return free_folder(out, name, overwrite or resume, "resume its training with --resume, ")
@@ -60,6 +65,20 @@ def free_folder(out: str | None, name: str, reuse: bool, choices: str = "") -> P
     if number > 1:
         say(f"note: checkpoints/{name} is taken; the model goes to {folder}")
     return folder
+
+
+def _trained_on(folders: list[Path], sources: Sequence[str], encoding: str) -> Path:
+    """Returns the first of `folders` with a training on the text of `sources`, or else the first.
+
+    Two texts can have the same name. Standard input could not be read once more, so its name decides.
+    """
+    from chargen.data.text import Text
+    from chargen.runs.state import corpus_sha256
+
+    if not sources or "-" in sources:
+        return folders[0]
+    sha256 = Text.open(sources, encoding).sha256
+    return next((folder for folder in folders if corpus_sha256(folder) == sha256), folders[0])
 
 
 def refuse_other_files(folder: Path) -> None:

@@ -24,6 +24,16 @@ class _Closed(io.TextIOBase):
         raise OSError(errno.EBADF, "standard output is closed")
 
 
+class _ClosedInput(io.RawIOBase):
+    """The standard input of a process that was started without one."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        raise OSError(errno.EBADF, "it is closed")
+
+
 def open_closed_streams() -> None:
     """Opens the standard streams that a shell closed (`>&-`).
 
@@ -35,6 +45,8 @@ def open_closed_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(_ClosedInput()))
     if sys.stdout is None:
         sys.stdout = _Closed()
     if sys.stderr is None:
@@ -60,10 +72,12 @@ def shown(text: str, stream: TextIO) -> str:
 def read_text(file: IO[bytes], label: str) -> str:
     """Returns the text of a UTF-8 file, without the one newline that editors add at the end.
 
-    Raises ChargenError, which calls the file by `label`, for bytes that are not UTF-8.
+    Raises ChargenError, which calls the file by `label`, if it cannot be read or is not UTF-8.
     """
     try:
         text = file.read().decode("utf-8-sig")
+    except OSError as error:
+        raise ChargenError(f"{label} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ChargenError(
             f"{label} is not UTF-8: the byte 0x{error.object[error.start]:02x} at offset "

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from chargen.training.loop import Step
 
 
+LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be said
+
+
 @click.command
 @click.argument("corpus", nargs=-1, type=Source())
 @click.option(
@@ -192,7 +195,9 @@ def train(
         device=device,
     )
     with join() as ranks, _only_main_speaks(ranks):
-        folder = ranks.broadcast_object(lambda: training_folder(out, corpus, resume, overwrite))
+        folder = ranks.broadcast_object(
+            lambda: training_folder(out, corpus, encoding, resume, overwrite)
+        )
         _train(context, request, ranks, folder, resume, save_every)
         if as_json and ranks.is_main:
             click.echo(json.dumps(_scores(folder), allow_nan=False))
@@ -322,6 +327,8 @@ def _scores(folder: Path) -> dict[str, Any]:
 def _say_corpus(training: NewTraining | ResumedTraining) -> None:
     said = len(training.text.notes)
     say_notes(training.text.notes)
+    if training.text.size > LARGE_TEXT:
+        say(f"reading  {training.text.size / 1e9:,.1f} GB of text")
     description = _describe(training.corpus)
     say_notes(training.text.notes[said:])  # of what tokenizing met
     say(description)

@@ -238,8 +238,12 @@ class Run:
     def _append(self, name: str, text: str) -> None:
         with writing(self.folder / name):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / name).open("a", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with (self.folder / name).open("ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":  # the half of a line, from an earlier full disk
+                        file.write(b"\n")
+                file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
 

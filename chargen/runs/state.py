@@ -8,6 +8,7 @@ step depends on. It is loaded intact or not at all.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,15 @@ def state_folders(folder: Path) -> list[Path]:
     """Returns the folders of the saved states of a training, the newest last."""
     folders = (folder / "resume").glob("state-*")
     return sorted(state for state in folders if state.name.removeprefix("state-").isdecimal())
+
+
+def corpus_sha256(folder: Path) -> str:
+    """Returns the sum of the text that the training in a folder began with; "" if none is saved."""
+    for state in reversed(state_folders(folder)):
+        with suppress(ChargenError, FileNotFoundError):
+            values = checkpoint.read_values(state, atomic.manifest(state), checkpoint.TRAINING)
+            return str(values.get("corpus", {}).get("sha256", ""))
+    return ""
 
 
 @default_modes()

@@ -122,12 +122,10 @@ def to_config(model: LanguageModel | Classifier, record: dict[str, Any]) -> dict
     return {"format": FORMAT, "kind": kind, "model": asdict(model.config), **record}
 
 
-def read_config(
-    folder: Path, sums: dict[str, str], kind: str
-) -> tuple[dict[str, Any], ModelConfig, Tokenizer]:
-    """Reads config.json, with the shape of the model and the tokenizer that it belongs to.
+def read_values(folder: Path, sums: dict[str, str], kind: str) -> dict[str, Any]:
+    """Reads config.json, with the types of what chargen writes there.
 
-    Raises ChargenError for another kind of model, a newer format, or damaged files.
+    Raises ChargenError for another kind of model, a newer format, or a damaged file.
     """
     path = folder / "config.json"
     values = parse(path, _config_bytes(folder, sums))
@@ -147,6 +145,18 @@ def read_config(
         conform(corpus, {key: _CORPUS[key] for key in corpus.keys() & _CORPUS}, "corpus")
     except ChargenError as error:
         raise error.within(f"{path} is damaged") from error
+    return values
+
+
+def read_config(
+    folder: Path, sums: dict[str, str], kind: str
+) -> tuple[dict[str, Any], ModelConfig, Tokenizer]:
+    """Reads config.json, with the shape of the model and the tokenizer that it belongs to.
+
+    Raises ChargenError for another kind of model, a newer format, or damaged files.
+    """
+    values = read_values(folder, sums, kind)
+    corpus = values.get("corpus", {})
     names = [name for name in sums if name in ("tokenizer.json", "tokenizer.model")]
     files = {name: atomic.read(folder, sums, name, _MAX_TOKENIZER_BYTES) for name in names}
     try:
@@ -161,7 +171,7 @@ def read_config(
     split_on = corpus.get("split_on")
     if split_on is not None and (not split_on or tokenizer.end_id is None):
         raise ChargenError(
-            f"{path} is damaged: corpus.split_on is {split_on!r}, and the tokenizer "
+            f"{folder} is damaged: corpus.split_on is {split_on!r}, and the tokenizer "
             f"{'has no' if tokenizer.end_id is None else 'has an'} end symbol"
         )
     if len(tokenizer) != config.vocab_size:

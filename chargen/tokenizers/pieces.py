@@ -100,7 +100,8 @@ class PieceTokenizer(Tokenizer):
             )
         except RuntimeError as error:
             raise ChargenError(
-                f"SentencePiece could not learn {vocab_size} pieces from this text: {error}",
+                f"SentencePiece could not learn {vocab_size} pieces from this text of {len(counts)} "
+                "different characters",
                 "try another {vocab_size}, or {tokenizer} char",
             ) from error
         return cls(model.getvalue(), kind, documents)

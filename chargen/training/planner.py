@@ -71,6 +71,7 @@ def plan(
     training_names = ("batch", "window", "learning_rate", "generations")
     requested = {name: sizes.pop(name) for name in training_names if name in sizes}
     training = replace(training, **requested)
+    refuse_large_batch(training, ids)
     defaults = {"hidden_size": 256, **({"embedding_size": PERSISTENT_WIDTH} if on_gpu else {})}
     model = ModelConfig(len(corpus.tokenizer), **{**defaults, **sizes})
 
@@ -122,6 +123,8 @@ def _describe(
     unit = "characters" if corpus.tokenizer.kind == "char" else "tokens"
     passes = f"{read / len(corpus.training):.1f} passes"
     passes += ", enough for this text" if is_short else ""
+    if (per_step := training.batch * training.window / len(corpus.training)) > 1:
+        passes += f", {per_step:.1f} at each step"
     passes += f", by each of {training.generations} networks" if training.generations > 1 else ""
     return (
         f"{model.cell} {model.num_layers} × {model.hidden_size}, {model.parameters / 1e6:.2f} M "
@@ -146,6 +149,16 @@ def _check_memory(model: ModelConfig, device: torch.device) -> None:
             f"and there are {memory / 1e9:.1f} GB",
             "take a smaller {hidden_size} or fewer {num_layers}",
         )
+
+
+def refuse_large_batch(training: TrainConfig, ids: int) -> None:
+    """Raises ChargenError for more sequences, or longer windows, than the text of `ids` tokens has."""
+    for count, term in ((training.batch, "batch"), (training.window, "window")):
+        if count > ids:
+            raise ChargenError(
+                f"the {term} of {count:,} is larger than the training part, which has {ids:,} tokens",
+                f"take a smaller {{{term}}}, or leave it out",
+            )
 
 
 def fit_batch(training: TrainConfig, ids: int) -> TrainConfig:

@@ -69,3 +69,24 @@ def test_r2_a_name_that_is_a_path_is_refused(run, tmp_path, verse, name, how):
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert run("train", name, *QUICK, "--out", "named")[0] == 0
     assert run("eval", name, "-m", "named")[0] == 0
+
+
+@pytest.mark.slow
+def test_r17_of_two_trainings_of_one_name_the_one_of_this_text_is_resumed(run, verse, tmp_path):
+    for folder, text in (("A", verse), ("B", verse + "the sea waits\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "c.txt").write_text(text)
+        assert run("train", f"{folder}/c.txt", *QUICK)[0] == 0
+    for source, expected in (("A/c.txt", "checkpoints/c"), ("B/c.txt", "checkpoints/c-2")):
+        status, _, err = run("train", source, "--resume", "--steps", 5)
+        assert status == 0, err
+        assert f"resuming {expected}\n" in err
+
+
+@pytest.mark.slow
+def test_r19_a_folder_whose_name_has_two_lines_is_resumed(run, verse, tmp_path):
+    (tmp_path / "two\nlines.txt").write_text(verse)
+    assert run("train", "two\nlines.txt", *QUICK)[0] == 0
+    status, _, err = run("train", "--resume", "--steps", 5)
+    assert status == 0, err
+    assert "resuming checkpoints/two\nlines" in err
