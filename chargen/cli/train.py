@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chargen.training.loop import Step
 
 
+REPEATED = 0.05  # share of the held-out text in the training part from which on it is said
 LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be said
 
 
@@ -168,6 +169,7 @@ def train(
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
     if resume and overwrite:
         raise click.UsageError("give --resume or --overwrite, not both")
+    say(f"reading  {', '.join(corpus) or 'the corpus'}")  # at once: torch takes its time to load
     from chargen.runs.launch import TrainRequest
     from chargen.training.distributed import join
 
@@ -260,6 +262,11 @@ def _begin(run: Run, request: TrainRequest) -> NewTraining:
     _say_corpus(training)
     if len(training.corpus.validation) < 2 and request.val_fraction:
         say("note: the part kept for validation is too short: there will be no score")
+    if training.repeated > REPEATED:
+        say(
+            f"note: {training.repeated:.0%} of the held-out text also stands in the training part, "
+            "word for word: its score is better than that of a new text will be"
+        )
     say(f"model    {training.plan.reason}")
     return training
 
@@ -340,6 +347,10 @@ def _describe(corpus: Corpus) -> str:
     per_token = characters / len(tokens)
     unit = "characters" if corpus.tokenizer.kind == "char" else "tokens"
     sizes = f"{len(corpus.training):,} {unit} to train on, {len(corpus.validation):,} for validation"
+    if (end := corpus.tokenizer.end_id) is not None:
+        counts = [int((part == end).sum()) for part in (corpus.training, corpus.validation)]
+        how = "chosen at random" if corpus.split_seed is not None else "the last ones"
+        sizes += f" ({counts[0]:,} and {counts[1]:,} documents, {how})"
     if per_token > 1.005:
         sizes += f", {per_token:.2f} characters each"
     return f"corpus   {corpus.name}: {sizes}\n         {corpus.tokenizer.describe()}"
@@ -364,17 +375,25 @@ def _watch(steps: Iterator[Step], folder: Path, ranks: Ranks) -> Step:
         raise
 
 
-def _report(last: Step, baselines: dict[str, float], folder: Path, val_tokens: int) -> None:
+def _report(last: Step, baselines: dict[str, float], folder: Path, held_out: int) -> None:
     if last.score:
-        part = f" (of {val_tokens:,} validation tokens)" if last.score.tokens + 1 < val_tokens else ""
-        others = ", ".join(f"{name} {bits:.3f}" for name, bits in baselines.items())
+        bits, characters = last.score.bits_per_character, f"{last.score.characters:,}"
+        is_all = last.score.tokens + 1 >= held_out
+        part = characters if is_all else f"the first {characters}"
+        of_all = "" if is_all else f" ({held_out:,} tokens are held out)"
+        others = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
         say(
-            f"done     {last.score.bits_per_character:.3f} bits per character ({others})\n"
-            f"         {last.score.nats_per_token:.4f} nats per token, on "
-            f"{last.score.characters:,} characters it never saw{part}\n"
+            f"done     {bits:.3f} bits per character ({others})\n"
+            f"         {last.score.nats_per_token:.4f} nats per token, on {part} held-out characters"
+            f"{of_all}\n"
             f"         best at step {last.best_step:,} of {last.number:,}, in "
             f"{format_seconds(last.seconds)}"
         )
+        if better := [name for name, value in baselines.items() if value < bits]:
+            say(
+                f"note: on this text {' and '.join(better)} predict better than the network; what "
+                "helps it is more time (--minutes), then more text"
+            )
     else:
         say(f"done     {last.number:,} steps in {format_seconds(last.seconds)}, without validation")
     say(f"model    {folder}\nwrite    chargen sample -m {shlex.quote(str(folder))} --prompt …")

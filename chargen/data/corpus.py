@@ -25,6 +25,7 @@ from chargen.data.text import Text
 from chargen.errors import ChargenError
 from chargen.tokenizers.base import Ids, Tokenizer
 
+SCORED = 1 << 17  # validation tokens, at most, that final scores and baselines are measured on
 SMALLEST = 64  # training tokens; a shorter text is not enough to learn from
 
 
@@ -41,6 +42,11 @@ class Corpus:
     split_on: str | None  # the separator of its documents
     val_fraction: float  # of the characters, from 0 to below 1
     split_seed: int | None = None  # of the choice of documents; None where the text is cut at its end
+
+    @property
+    def scored(self) -> Ids:
+        """The validation tokens of every final score: the first `SCORED`, whatever the machine."""
+        return self.validation[:SCORED]
 
 
 def prepare(

@@ -18,15 +18,14 @@ from chargen.data.corpus import Corpus
 from chargen.tokenizers.base import Ids
 
 TRAINING_IDS = 2_000_000  # the n-gram model counts this many tokens at most, the last ones
-BASELINE_IDS = 1 << 17  # validation tokens that the baselines are measured on
 
 
 def baseline_bits(corpus: Corpus) -> dict[str, float]:
-    """Returns the bits per character of each baseline on the validation part, by its name.
+    """Returns the bits per character of each baseline on `corpus.scored`, by its name.
 
-    Empty where the validation part has fewer than two tokens.
+    Empty where that has fewer than two tokens.
     """
-    ids = corpus.validation[:BASELINE_IDS]
+    ids = corpus.scored
     if len(ids) < 2:
         return {}
     characters, _ = corpus.tokenizer.measure(ids[1:])

@@ -14,6 +14,7 @@ must read the stages in the same order: the first process makes them for all.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from chargen.data.text import BUILTIN, Text
 from chargen.device import find_device
 from chargen.errors import ChargenError
 from chargen.evaluation.baselines import baseline_bits
+from chargen.evaluation.overlap import repeated_share
 from chargen.generator import TextGenerator
 from chargen.model import LanguageModel
 from chargen.runs.run import Run
@@ -35,6 +37,7 @@ from chargen.training.loop import Step
 from chargen.training.planner import Plan, plan
 
 MINUTES = 5.0  # the budget of a request that names none
+FIRST_SHARE = 0.05  # of a budget, after which its speed is known
 # Fields of a request that a resumed training takes from its state: they decide the tokens of the text.
 _READING = ("encoding", "tokenizer", "vocab_size", "split_on", "val_fraction")
 
@@ -156,13 +159,33 @@ class NewTraining:
         """Bits per character of simpler models on the validation part, by their names."""
         return baseline_bits(self.corpus)
 
+    @cached_property
+    def repeated(self) -> float:
+        """The share of the held-out text that also stands in the training part, from 0 to 1."""
+        return repeated_share(self.corpus)
+
     def start(self) -> Iterator[Step]:
-        """Makes the model and returns the steps of its training; see `Run.begin`."""
+        """Makes the model and returns the steps of its training; see `Run.begin`.
+
+        One of the first steps has a remark if the plan does not hold.
+        """
         request, plan = self._request, self.plan
         model = LanguageModel.new(plan.model, request.seed).to(find_device(request.device))
         writer = TextGenerator(model, self.corpus.tokenizer)
         settings = request.settings(plan)
-        return self._run.begin(writer, self.corpus, plan.training, settings, plan.threads)
+        steps = self._run.begin(writer, self.corpus, plan.training, settings, plan.threads)
+        return _corrected(steps, plan)
+
+
+def _corrected(steps: Iterator[Step], plan: Plan) -> Iterator[Step]:
+    """Yields `steps`; the first one from which the speed can be told has the plan's correction."""
+    with closing(steps):  # type: ignore[type-var]
+        for step in steps:
+            if step.progress >= FIRST_SHARE and not step.remark:
+                yield replace(step, remark=plan.correction(step))
+                break
+            yield step
+        yield from steps
 
 
 class ResumedTraining:

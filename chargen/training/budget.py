@@ -11,7 +11,7 @@ from chargen.training.context import TrainingContext
 MAX_EVALUATIONS = 12  # over the budget
 EVALUATION_SHARE = 1 / 24  # of the time, at most
 STUDENT_STEP_COST = 4 / 3  # of the time of a plain step: a teacher adds a forward pass
-FINAL_SHARE = 0.1  # of a budget of minutes, at most, for the last evaluation
+RESERVE_SHARE = 0.5  # of a budget of minutes, at most, for the last evaluations
 EPOCHS = 4.5  # over a million tokens, for a model with three parameters a token or more
 STUDENT_EPOCHS = 1.25  # times as many for a student
 
@@ -71,20 +71,13 @@ class Budget:
         # The first step is slow and makes a bad estimate, so the reserve is capped: it must not end
         # the training.
         if self._state.steps_in_generation:
-            ids = 2 * self._task.quick_eval_tokens + self.final_eval_tokens()
-            reserve = min(self._seconds_per_token() * ids, 2 * FINAL_SHARE * self._time)
+            ids = 2 * self._task.quick_eval_tokens + self._task.final_eval_tokens
+            reserve = min(self._seconds_per_token() * ids, RESERVE_SHARE * self._time)
         return max(by_steps, min(1.0, self._elapsed() / max(1e-9, self._time - reserve)))
 
     def over(self) -> bool:
         """Whether all of it is spent."""
         return self.done() >= 1
-
-    def final_eval_tokens(self) -> int:
-        """The number of validation tokens that the last evaluation can afford to read."""
-        if self._time is None:
-            return self._task.final_eval_tokens
-        affordable = int(FINAL_SHARE * self._time / max(self._seconds_per_token(), 1e-9))
-        return min(self._task.final_eval_tokens, max(self._task.quick_eval_tokens, affordable))
 
     def evaluation_due(self) -> bool:
         """Whether to evaluate after this step."""

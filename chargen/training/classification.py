@@ -23,6 +23,7 @@ from chargen.training.state import TrainingState
 from chargen.training.task import LossOutput
 
 QUICK_EVAL_TOKENS = 1 << 19  # at each evaluation during training
+FINAL_EVAL_TOKENS = 1 << 21  # at most, at the end
 LENGTH_JITTER = 16  # tokens; texts whose lengths differ by less meet in any order
 
 
@@ -60,7 +61,7 @@ class ClassificationTask:
         self.tokens_per_step = int(read.sum()) / self.steps_per_epoch
         self.characters_per_token = characters_per_token
         self.uniform_loss = math.log(len(classes)) + self._augmentation.reading * math.log(256)
-        self.final_eval_tokens = len(validation.ids)
+        self.final_eval_tokens = min(len(validation.ids), FINAL_EVAL_TOKENS)
         self.quick_eval_tokens = min(self.final_eval_tokens, QUICK_EVAL_TOKENS)
 
     def loss(self, model: Classifier, state: TrainingState) -> LossOutput:
@@ -97,6 +98,10 @@ class ClassificationTask:
             indices = (np.arange(number) * (len(texts) / number)).astype(np.int64)
             return evaluate(model, texts, self._classes, indices)
         return evaluate(model, texts, self._classes)
+
+    def final_score(self, model: Classifier) -> ClassScore:
+        """Scores the model on the first `final_eval_tokens` of the validation texts, or on all."""
+        return self.score(model, self.final_eval_tokens)
 
     def max_epochs(self, model: Classifier) -> float:
         """Returns infinity: a classifier uses all of its time."""

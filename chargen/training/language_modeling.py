@@ -33,7 +33,6 @@ RESET_PROBABILITY = 0.01  # of a lane to begin a window with an empty state, as 
 DISTILLATION_WEIGHT = 0.7  # of the loss against the teacher's predictions; the rest is the text's
 STUDENT_DROPOUT = 0.2  # scales the student's dropout: soft targets already regularise it
 QUICK_EVAL_TOKENS = 1 << 15  # at each evaluation during training
-FINAL_EVAL_TOKENS = 1 << 20  # at most, at the end of a budget of steps or epochs
 
 
 def train(
@@ -98,7 +97,7 @@ class LanguageTask:
         self.uniform_loss = math.log(len(corpus.tokenizer))
         held_out = len(corpus.validation) if len(corpus.validation) > 1 else 0
         self.quick_eval_tokens = min(held_out, QUICK_EVAL_TOKENS)
-        self.final_eval_tokens = held_out if config.minutes else min(held_out, FINAL_EVAL_TOKENS)
+        self.final_eval_tokens = min(held_out, len(corpus.scored))
 
     def set_teacher(self, model: LanguageModel, teacher: dict[str, Tensor]) -> None:
         """Adds a teacher of the shape of `model`, by its weights; removes it where there are none."""
@@ -155,6 +154,11 @@ class LanguageTask:
         """Scores the model on about `count` validation tokens."""
         corpus = self._corpus
         return evaluate(model, corpus.validation, corpus.tokenizer, quick=count, scale_logits=True)
+
+    def final_score(self, model: LanguageModel) -> Score:
+        """Scores the model on the validation tokens that the baselines are measured on, too."""
+        ids = self._corpus.scored
+        return evaluate(model, ids, self._corpus.tokenizer, quick=len(ids))
 
     def max_epochs(self, model: LanguageModel) -> float:
         """Returns the number of epochs after which more training would overfit."""

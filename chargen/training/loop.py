@@ -36,7 +36,8 @@ LOSS_DECAY = 0.02  # of the running mean of the loss
 DIVERGED = 10  # times the loss of a uniform prediction, which counts as divergence
 MAX_BREAKDOWNS = 3  # the training gives up at the last of them
 STOP_INCREASE = 1.05  # times the lowest validation loss, above which to stop early …
-STOP_PATIENCE = 0.25  # … where so large a share of the budget brought no new best
+STOP_PATIENCE = 0.25  # … where so large a share of the budget brought no new best …
+STOP_EVALUATIONS = 5  # … and there were as many evaluations
 
 Result = TypeVar("Result")
 Snapshot = tuple[dict[str, Tensor], dict[str, Any]]  # what `TrainingState.restore` takes
@@ -133,9 +134,7 @@ def train_to_end(context: TrainingContext) -> Generator[Step]:
     budget = Budget(context)
     load_best_weights(context)
     if task.quick_eval_tokens:
-        final_score = context.ranks.broadcast_object(
-            lambda: task.score(context.model, budget.final_eval_tokens())
-        )
+        final_score = context.ranks.broadcast_object(lambda: task.final_score(context.model))
         state.seconds = budget.seconds()
     yield record(context, 1.0, math.nan, score=final_score, remark=remark, finished=True)
 
@@ -147,7 +146,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
     limit = DIVERGED * (1 + task.uniform_loss)
     snapshot = state.snapshot(model)  # at the last evaluation
     pending: list[Tensor] = []  # (loss, gradient norm) of steps, still on the device
-    last_loss, stop_reason = state.loss, ""
+    last_loss, risen = state.loss, ""
     while not state.over:
         # 1. Take a step. The clock of the main process sets the rate and the end for all processes.
         rate = config.learning_rate * 0.5**state.breakdowns
@@ -177,7 +176,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
             last_loss = values[-1][0]
 
         # 3. Evaluate the averaged weights, and take a snapshot for a rollback.
-        score = None
+        score, remark = None, ""
         if evaluate:
             began = time.perf_counter()
             if task.quick_eval_tokens:
@@ -186,10 +185,12 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
                     remark = roll_back(context, snapshot, budget, fault, rate)
                     yield record(context, budget.done(), last_loss, remark=remark)
                     continue
-                # 4. Stop early.
-                if task.early_stopping:
-                    stop_reason = early_stop_reason(state, budget.done())
-                state.over = state.over or bool(stop_reason)
+                # 4. Stop early. Steps or epochs that were asked for are taken all the same.
+                if task.early_stopping and not risen:
+                    risen = remark = early_stop_reason(state, budget.done())
+                    state.over = state.over or (bool(risen) and config.minutes is not None)
+                    if risen and config.minutes is None:
+                        remark = f"{risen}; the weights of step {state.best_step:,} are kept"
             snapshot = state.snapshot(model)
             budget.evaluated(time.perf_counter() - began)
         state.seconds = budget.seconds()
@@ -197,8 +198,8 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         # 5. Report. A caller that gets a score finds the weights that were scored.
         done = 1.0 if state.over else budget.done()
         with state.averages.applied() if score else nullcontext():
-            yield record(context, done, last_loss, score=score, remark=stop_reason)
-    return stop_reason
+            yield record(context, done, last_loss, score=score, remark=remark)
+    return risen if config.minutes is not None else ""
 
 
 def _evaluate(context: TrainingContext, limit: float) -> tuple[ValidationScore, str]:
@@ -216,11 +217,14 @@ def early_stop_reason(state: TrainingState, done: float) -> str:
     """Returns the reason to stop early, or "" where the validation loss may still fall.
 
     `done` is the share of the budget that is spent. The loss has risen for good where it is above
-    `STOP_INCREASE` times its lowest, which is older than `STOP_PATIENCE` of the budget.
+    `STOP_INCREASE` times its lowest, which is older than `STOP_PATIENCE` of the budget. A few
+    evaluations, fewer than `STOP_EVALUATIONS`, say nothing.
     """
     evaluations = [
         (step - state.first_step, loss) for step, loss in state.evaluations if step > state.first_step
     ]
+    if len(evaluations) < STOP_EVALUATIONS:
+        return ""
     step, loss = evaluations[-1]
     best_step, best = min(evaluations, key=lambda evaluation: evaluation[1])
     if loss > STOP_INCREASE * best and done * (step - best_step) / step > STOP_PATIENCE:

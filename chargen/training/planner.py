@@ -18,6 +18,7 @@ from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.budget import max_epochs, share_of_time
 from chargen.training.config import TrainConfig
+from chargen.training.loop import Step
 from chargen.training.speed import flops_per_token, measure_speed, probe_flops
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
@@ -38,6 +39,7 @@ COPIES_OF_PARAMETERS, COPIES_OF_BASES = 13, 4
 MIN_RATE, MAX_RATE = 1e-3, 6e-3  # of the peak learning rate
 PEAK_RATE_STEPS = 1300.0  # with more, the peak learning rate is below MAX_RATE …
 RATE_EXPONENT = 0.6  # … by their ratio to this power
+MAX_ERROR = 1.4  # times as much, or as little, as was planned, from which on the plan is corrected
 TIME_IN_PRODUCTS = 0.85  # of a training; the rest goes to evaluations and the rest of a step
 
 
@@ -49,6 +51,23 @@ class Plan:
     training: TrainConfig
     reason: str  # for a person, in one line
     threads: int  # of the CPU, with which the training is fastest
+    tokens: float  # that each generation reads, repeats included
+
+    def correction(self, step: Step) -> str:
+        """Returns what has turned out otherwise, for a person, or "" where the plan holds.
+
+        Only a budget of minutes depends on the speed, which was measured for a moment. `step` is one
+        of the first generation.
+        """
+        done = step.progress * self.training.generations
+        tokens = step.ids / max(done, 1e-9)
+        if self.training.minutes is None or MAX_ERROR > tokens / self.tokens > 1 / MAX_ERROR:
+            return ""
+        how = "faster" if tokens > self.tokens else "slower"
+        return (
+            f"the training is {how} than was measured: it reads about {tokens / 1e6:.2g} M tokens "
+            f"instead of {self.tokens / 1e6:.2g} M in this budget"
+        )
 
 
 def plan(
@@ -108,7 +127,10 @@ def plan(
         training = replace(training, learning_rate=rate)
     is_short = training.minutes is not None and read < _affordable(model, training, flops)
     reason = _describe(model, training, corpus, flops, read, is_short)
-    return Plan(model, training, reason, measured.threads)
+    if device.type == "cpu" and model.cell != "lstm":
+        with at_most_threads(measured.threads):
+            reason += _compare_with_lstm(device, model, training, flops)
+    return Plan(model, training, reason, measured.threads, read)
 
 
 def _describe(
@@ -132,6 +154,19 @@ def _describe(
         f"learning rate {training.learning_rate:g}; about {read / 1e6:.2g} M {unit} ({passes}) at the "
         f"measured {flops / flops_per_token(model):,.0f} per second"
     )
+
+
+def _compare_with_lstm(
+    device: torch.device, model: ModelConfig, training: TrainConfig, flops: float
+) -> str:
+    """Returns how many times as fast an LSTM of this size is, "" where it is not much faster.
+
+    On a CPU it has a kernel of its own, and other cells have none.
+    """
+    lstm = replace(model, cell="lstm")
+    speed = probe_flops(device, lstm, training) / flops_per_token(lstm)
+    times = speed * flops_per_token(model) / flops
+    return f"; an LSTM of this size would read {times:.1f} times as much" if times > MAX_ERROR else ""
 
 
 def _check_memory(model: ModelConfig, device: torch.device) -> None:

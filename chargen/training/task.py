@@ -40,14 +40,17 @@ class Task(Protocol):
     characters_per_token: float
     uniform_loss: float  # the loss of a uniform prediction, in nats
     quick_eval_tokens: int  # read by an evaluation during training; 0 without validation data
-    final_eval_tokens: int  # read by the last evaluation, if the budget affords it
-    early_stopping: bool  # whether to stop where the validation loss has risen for good
+    final_eval_tokens: int  # read by the last evaluation, on every machine the same
+    early_stopping: bool  # whether to end a budget of minutes where the validation loss has risen
 
     def loss(self, model: Any, state: TrainingState) -> LossOutput:
         """Returns the loss on the batch at `state.position`."""
 
     def score(self, model: Any, count: int) -> ValidationScore:
         """Scores the model on about `count` validation tokens."""
+
+    def final_score(self, model: Any) -> ValidationScore:
+        """Scores the trained model on `final_eval_tokens` validation tokens."""
 
     def max_epochs(self, model: Any) -> float:
         """Returns the number of epochs at which to end a budget of minutes: more would overfit."""

@@ -1,6 +1,8 @@
 """`chargen train`: what it prints, which corpora it takes, and how it stops."""
 
 import json
+import random
+import re
 import signal
 import time
 
@@ -98,3 +100,61 @@ def test_ctrl_c_keeps_the_model_and_exits_with_130(start, verse, tmp_path):
     with start("sample", "-n", 5, "--seed", 1) as process:
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_n9_how_much_of_the_held_out_text_repeats_is_said(run, verse, tmp_path):
+    (tmp_path / "verse.txt").write_text(verse)
+    _, _, err = run("train", "verse.txt", *QUICK)
+    assert re.search(r"note: \d+% of the held-out text also stands in the training part", err)
+    letters = "".join(random.Random(0).choices("abcdefgh ", k=3000))
+    (tmp_path / "letters.txt").write_text(letters)
+    _, _, err = run("train", "letters.txt", *QUICK)
+    assert "also stands" not in err
+
+
+def test_n8_n19_the_stretch_that_was_scored_and_what_predicts_it_better_are_said(
+    run, corpus, monkeypatch
+):
+    monkeypatch.setattr("chargen.data.corpus.SCORED", 301)
+    status, _, err = run("train", corpus, *QUICK)
+    assert status == 0
+    assert re.search(r"on the first 300 held-out characters \(\d+ tokens are held out\)", err)
+    assert "note: on this text unigram model and 5-gram model and xz predict better" in err
+
+
+def test_n19_where_the_network_is_best_nothing_is_said(run, corpus, monkeypatch):
+    monkeypatch.setattr("chargen.runs.launch.baseline_bits", lambda _: {"5-gram model": 99.0})
+    _, _, err = run("train", corpus, *QUICK)
+    assert "(5-gram model 99.000)" in err
+    assert "predict better" not in err
+
+
+def test_d9_how_documents_were_held_out_is_said(run, tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(f"name {n}" for n in range(100)))
+    _, _, err = run("train", "names.txt", "--split-on", "line", *QUICK)
+    assert re.search(r"\(\d\d and \d+ documents, chosen at random\)", err)
+
+
+@pytest.mark.slow
+def test_d9_the_end_of_a_sorted_list_is_learned_as_well_as_its_beginning(run, tmp_path):
+    """The last letters of a list from A to Z were not learned at all: they were held out."""
+    rng = random.Random(0)
+    names = sorted({_name(rng, letter) for letter in "abcdefghijklmnopqrstuvwxyz" for _ in range(60)})
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    assert run("train", "names.txt", "--split-on", "line", "--epochs", 30, "--hidden", 48)[0] == 0
+    bits = []
+    for part in (names[:150], names[-150:]):
+        (tmp_path / "part.txt").write_text("\n".join(part))
+        bits.append(json.loads(run("eval", "part.txt", "--json")[1])["bits_per_character"])
+    assert bits[1] - bits[0] < 0.1
+
+
+def _name(rng, letter):
+    """A pronounceable name that begins with a letter."""
+    syllables = ["ba", "ko", "ri", "ne", "su", "la", "mi", "to"]
+    return letter.upper() + "".join(rng.choices(syllables, k=rng.randint(1, 4)))
+
+
+def test_n17_the_first_line_comes_before_anything_is_loaded(run, corpus):
+    _, _, err = run("train", corpus, *QUICK)
+    assert err.splitlines()[0] == "reading  verse.txt"

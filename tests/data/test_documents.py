@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargen import ChargenError, Text, TextGenerator
@@ -27,6 +27,7 @@ KINDS = ["char", "byte", "bpe", "unigram"]
         ("%%", "a\n%%\n \n%%\n b \n", ["a", " b "]),
     ],
 )
+@settings(deadline=None)
 @given(data=st.data())
 def test_d11_documents_are_the_same_wherever_the_pieces_are_cut(split_on, text, expected, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
@@ -96,6 +97,7 @@ def test_d9_running_text_is_cut_at_its_end(verse):
     assert corpus.tokenizer.decode([*corpus.training, *corpus.validation]) == verse
 
 
+@settings(deadline=None)
 @given(
     some=st.lists(st.sampled_from(names(20)), min_size=60, max_size=120),
     fraction=st.sampled_from([0.05, 0.1, 0.5]),

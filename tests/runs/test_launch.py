@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from chargen import ChargenError, Run, TextGenerator, TrainConfig
+from chargen import ChargenError, Run, Text, TextGenerator, TrainConfig
+from chargen.data.corpus import prepare
 from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
 from chargen.runs.state import state_folders
 from chargen.training.speed import Speed
@@ -133,3 +134,31 @@ def test_a_training_that_was_begun_in_python_says_how_to_continue_it(run, tmp_pa
     status, _, err = run("train", "--resume", "-o", "model", "--steps", 6)
     assert status == 1
     assert "continue it with Run.resume" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("flops", "pace"), [(1e13, "slower"), (1e5, "faster")])
+def test_n17_a_plan_that_does_not_hold_is_corrected_once(tmp_path, verse, monkeypatch, flops, pace):
+    same_speed(monkeypatch, flops)
+    monkeypatch.setattr("chargen.training.planner.max_epochs", lambda *_: 1e9)
+    monkeypatch.setattr("chargen.training.language_modeling.max_epochs", lambda *_: 1e9)
+    (tmp_path / "verse.txt").write_text(verse)
+    request = TrainRequest((str(tmp_path / "verse.txt"),), minutes=0.05, hidden_size=16)
+    with Run(tmp_path / "run") as run:
+        launch = NewTraining(run, request)
+        remarks = [step.remark for step in launch.start() if step.remark]
+    corrections = [remark for remark in remarks if "than was measured" in remark]
+    assert len(corrections) == 1
+    assert f"the training is {pace}" in corrections[0]
+
+
+def test_n17_what_another_cell_costs_is_said(verse, monkeypatch):
+    corpus = prepare(Text.from_string(verse))
+    monkeypatch.setattr("chargen.training.planner.measure_speed", lambda *_: Speed(1e9, 1))
+    speeds = {"lstm": 4e9, "gru": 1e9, "rnn": 1e9}
+    monkeypatch.setattr(
+        "chargen.training.planner.probe_flops", lambda _, model, *__: speeds[model.cell]
+    )
+    reason = TrainRequest(cell="gru", steps=5).plan(corpus).reason
+    assert reason.endswith("; an LSTM of this size would read 3.0 times as much")
+    assert "LSTM" not in TrainRequest(steps=5).plan(corpus).reason

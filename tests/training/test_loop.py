@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -111,11 +112,47 @@ def test_the_model_ends_with_the_weights_of_the_best_evaluation(noise):
 
 
 @pytest.mark.slow
-def test_validation_that_turned_for_good_stops_the_training_and_says_so(noise):
-    config = TrainConfig(steps=2000, batch=2, window=32, learning_rate=0.01)
+@pytest.mark.parametrize("budget", [{"steps": 400}, {"epochs": 30}])
+def test_n6_steps_and_epochs_do_what_they_say_and_a_risen_loss_is_said_once(noise, budget):
+    config = TrainConfig(**budget, batch=2, window=32, learning_rate=0.01)
+    *steps, last = train(model_for(noise), noise, config)
+    asked = 400 if "steps" in budget else 30 * -(-len(noise.training) // 2 // 32)
+    assert last.number == pytest.approx(asked, abs=1)
+    assert last.best_step < last.number
+    remarks = [step.remark for step in steps if step.remark]
+    assert len(remarks) == 1
+    assert re.search("validation loss has risen for good.*; the weights of step .* are kept", *remarks)
+
+
+def test_n6_a_few_evaluations_end_no_training(noise):
+    """The second training of a model begins with weights that are good already."""
+    model = model_for(noise)
+    for steps in (60, 10):
+        config = TrainConfig(steps=steps, batch=2, window=32, learning_rate=0.02)
+        *_, last = train(model, noise, config)
+        assert last.number == steps
+
+
+@pytest.mark.slow
+def test_minutes_end_where_validation_has_risen_for_good_and_the_reason_is_said(noise, monkeypatch):
+    monkeypatch.setattr("chargen.training.language_modeling.max_epochs", lambda *_: 1e9)
+    config = TrainConfig(minutes=0.4, batch=2, window=32, learning_rate=0.01)
     *_, last = train(model_for(noise), noise, config)
-    assert last.number < 2000
+    assert last.seconds < 20
     assert "validation loss has risen for good" in last.remark
+
+
+def test_n8_the_last_score_is_of_a_stretch_that_no_budget_changes(monkeypatch, verse):
+    """The same as that of the baselines, on a fast machine and on a slow one."""
+    monkeypatch.setattr("chargen.data.corpus.SCORED", 500)
+    corpus = prepare(Text.from_string(verse))
+    assert len(corpus.validation) > 700
+    for budget in ({"steps": 3}, {"epochs": 0.1}, {"minutes": 0.001}):
+        *_, last = train(model_for(corpus), corpus, TrainConfig(**budget, batch=4, window=16))
+        assert (last.score.tokens, last.score.characters) == (499, 499)
+        model = model_for(corpus)
+    expected = evaluate(model, corpus.validation[:500], corpus.tokenizer)
+    assert LanguageTask(corpus, TrainConfig(steps=1)).final_score(model).nats == expected.nats
 
 
 @pytest.mark.parametrize(
