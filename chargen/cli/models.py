@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chargen.cli.terminal import say, say_notes
+from chargen.cli.terminal import say, say_escapes, say_notes
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def load_and_adapt(folder: str | None, text: str, unknown: str) -> tuple[TextGen
     Says what was changed. `unknown` is the value of --unknown, "error" or "skip".
     """
     writer = load_model(folder)
+    say_escapes(text, "the text", writer.tokenizer)
     text, notes = writer.adapt(text, skip=unknown == "skip")
     say_notes(notes)
     return writer, text

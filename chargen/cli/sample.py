@@ -23,7 +23,7 @@ from chargen.cli.options import (
     seed_option,
     unknown_option,
 )
-from chargen.cli.terminal import read_text, say, say_notes, shown
+from chargen.cli.terminal import read_text, say, say_escapes, say_notes, shown
 
 if TYPE_CHECKING:
     from chargen.generation.decoder import Clamp
@@ -168,6 +168,9 @@ def sample(
         raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
     folder = model_folder(model)
     writer = load_model(folder)
+    say_escapes(prompt, "--prompt", writer.tokenizer)
+    for text in stop:
+        say_escapes(text, "--stop", writer.tokenizer)
     prompt, notes = writer.tokenizer.adapt(prompt, skip=unknown == "skip")
     say_notes(notes)
     index = None
@@ -197,9 +200,7 @@ def sample(
         click.echo(json.dumps(record, ensure_ascii=False))
         return
     if num > 1:
-        documents = writer.tokenizer.end_id is not None
-        for text in texts:
-            click.echo(shown(text, sys.stdout) + ("" if documents else "\n"))
+        _print_texts(texts, writer.record.corpus.split_on)
     else:
         texts = [_print_stream(chain([prefix.text], prefix.stream(**sampling)))]
     if index and report_copies:
@@ -207,6 +208,22 @@ def sample(
             say(f"copies{f' in text {number:,}' if num > 1 else ''}:")
             for line in as_lines(index.report(text)):
                 say(f"  {line}")
+
+
+def _print_texts(texts: list[str], split_on: str | None) -> None:
+    """Prints texts one after another, with what separates documents in their corpus between them.
+
+    Texts of a model that was not trained on documents may hold anything: their beginnings are
+    counted on stderr, too.
+    """
+    for number, text in enumerate(texts, start=1):
+        if split_on is None:
+            say(f"--- text {number:,} of {len(texts):,}")
+            click.echo(shown(text, sys.stdout) + "\n")
+            continue
+        if number > 1 and split_on != "line":
+            click.echo("" if split_on == "blank-line" else split_on.strip("\n"))
+        click.echo(shown(text, sys.stdout))
 
 
 def _print_stream(pieces: Iterable[str]) -> str:

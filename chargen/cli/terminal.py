@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable
-from typing import IO, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 import click
 
 from chargen.errors import ChargenError
 
+if TYPE_CHECKING:
+    from chargen.tokenizers.base import Tokenizer
+
 # The output of a model must not ring a terminal or repaint it: ␇ for BEL, ␛ for ESC.
 _CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+
+_ESCAPE = re.compile(r"\\([nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})")
 
 
 class _Closed(io.TextIOBase):
@@ -62,6 +68,22 @@ def say_notes(notes: Iterable[str]) -> None:
     """Prints a line for each of the `notes` on what chargen did with the input."""
     for note in notes:
         say(f"note: {note}")
+
+
+def say_escapes(text: str, option: str, tokenizer: Tokenizer) -> None:
+    """Says that a backslash which a person typed is none that stands for another character.
+
+    Where the model knows the backslash, it may be meant, as in code.
+    """
+    escape = _ESCAPE.search(text)
+    if escape and not tokenizer.knows("\\"):
+        meant = {"n": "a newline", "t": "a tab", "r": "a carriage return"}.get(
+            escape[1], "a character"
+        )
+        say(
+            f"note: {option} holds a backslash and {escape[1]!r}, not {meant}: in a shell, write "
+            f"$'…{escape[0]}…'" + (", or use --prompt-file" if option == "--prompt" else "")
+        )
 
 
 def shown(text: str, stream: TextIO) -> str:

@@ -117,9 +117,15 @@ def _refuse_single(name: str, split_on: str, count: int) -> None:
     reason = {"line": "it has one line", "blank-line": "it has no blank line"}.get(
         split_on, f"{split_on!r} does not occur in it"
     )
+    if "\\n" in split_on:
+        hint = (
+            "for a newline, set {split_on} to line, or to blank-line for empty lines between documents"
+        )
+    else:
+        hint = "set {split_on} to what separates them, or leave it out for one continuous text"
     raise ChargenError(
         f"{name} is a single document: {reason}, and a collection needs at least two documents",
-        "set {split_on} to what separates them, or leave it out for one continuous text",
+        hint,
     )
 
 

@@ -57,6 +57,14 @@ class Tokenizer(ABC):
         Raises ChargenError for a character that the vocabulary cannot represent.
         """
 
+    def knows(self, text: str) -> bool:
+        """Returns whether every character of a text can be encoded."""
+        try:
+            self.encode(text)
+        except ChargenError:
+            return False
+        return True
+
     def decode(self, ids: Sequence[int] | Ids) -> str:
         """Returns the text of tokens; bytes that are not UTF-8 become U+FFFD."""
         return self._bytes(ids).decode(errors="replace")
