@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from chargen.data.tables import read_table
+from chargen.data.tables import example, read_table, refuse_or_note
 from chargen.data.text import Text
 from chargen.errors import ChargenError
 
 MAX_CLASSES = 10_000
+_LISTED = 5  # labels, in a message
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,29 @@ class Labelled:
     def counts(self) -> dict[str, int]:
         """Returns the number of texts of each class, the largest class first."""
         return dict(Counter(self.labels).most_common())
+
+    def check_labels(self, classes: Sequence[str]) -> list[str]:
+        """Returns a note on the labels that are none of `classes`, if there are any.
+
+        Raises ChargenError where no label is one of them.
+        """
+        known, counts = set(classes), self.counts()
+        unknown = [label for label in self.classes if label not in known]
+        if not unknown:
+            return []
+        shown = ", ".join(map(repr, unknown[:_LISTED])) + (", …" if len(unknown) > _LISTED else "")
+        if len(unknown) == len(counts):
+            raise ChargenError(
+                f"none of the labels of {self.name} occurs in training: {shown}; in training they are "
+                + ", ".join(map(repr, classes[:_LISTED]))
+                + (", …" if len(classes) > _LISTED else ""),
+                "name the column of the labels with {label}",
+            )
+        count = sum(counts[label] for label in unknown)
+        return [
+            f"{count:,} texts of {self.name} have labels that do not occur in training, and count as "
+            f"wrong: {shown}"
+        ]
 
     def select(self, indices: Sequence[int]) -> Labelled:
         """Returns the texts at `indices`, with their labels."""
@@ -71,17 +97,22 @@ class Labelled:
         text: Sequence[str] = (),
         label: str | None = None,
         header: bool | None = None,
+        separator: str | None = None,
+        classes: Sequence[str] = (),
         encoding: str = "utf-8",
         skip_bad_rows: bool = False,
     ) -> Labelled:
-        """Reads a CSV, TSV or JSON Lines file, standard input ("-"), or a folder.
+        """Reads a table in a file or from standard input ("-"), or a folder.
 
-        Columns are named or counted from 1, several text columns are joined by a space; see
-        `tables.read_table`. A folder has a sub-folder for each class with a text in each file, or a
-        file for each class with a text in each line.
+        The table has separators, is JSON, or is in fastText's format; its content shows which, and a
+        `separator` or a `header` that is given overrules that (see `tables.read_table`). Columns are
+        named or counted from 1, several text columns are joined by a space; without names, they are
+        guessed, with the help of the `classes` that a classifier has. A folder has a sub-folder
+        for each class with a text in each file, or a file for each class with a text in each line.
 
-        Raises ChargenError for a source that cannot be read or holds no labelled text, and for a bad
-        row, with its line number, unless `skip_bad_rows` leaves those out and counts them in a note.
+        Raises ChargenError for a source that cannot be read or holds no labelled text, where the
+        columns cannot be told, and for bad rows, with their lines, unless `skip_bad_rows` leaves those
+        out and counts them in a note.
         """
         path = Path(source)
         if path.is_dir():
@@ -90,12 +121,28 @@ class Labelled:
         content = "".join(file.pieces())
         if not content.strip():
             raise ChargenError(f"{source} is empty: there is no text to learn from")
-        pairs, notes = read_table(
-            source, content, text=text, label=label, header=header, skip_bad_rows=skip_bad_rows
-        )
-        if not pairs:
-            raise ChargenError(f"{source} holds no labelled text")
-        texts, labels = map(list, zip(*pairs, strict=True))
+        requested = [*text, *([label] if label else [])]
+        table = read_table(source, content, separator=separator, header=header, requested=requested)
+        if not skip_bad_rows:
+            refuse_or_note(source, table.bad, skip_bad_rows)  # before the columns are guessed from it
+        if not table.rows:
+            raise ChargenError(f"{source} holds no labelled text ({table.note})")
+        label_column = table.column(label) if label else table.guess_label(set(classes))
+        text_columns = [table.column(name) for name in text] or table.guess_texts(label_column)
+        rows, bad = table.select({"label": [label_column], "text": text_columns})
+        left_out = refuse_or_note(source, bad, skip_bad_rows)
+        if not rows:
+            raise ChargenError(f"{source} holds no labelled text: {left_out[0]}")
+        texts = [values["text"] for _, values in rows]
+        labels = [values["label"] for _, values in rows]
+        described = " and ".join(map(table.describe, text_columns))
+        notes = [
+            table.note,
+            *table.remarks,
+            f"label: {table.describe(label_column)}, text: {described}; "
+            f"for example: {example(rows[0][1])}",
+            *left_out,
+        ]
         if len(set(labels)) > MAX_CLASSES:
             raise ChargenError(
                 f"{source} has {len(set(labels)):,} different labels, more than {MAX_CLASSES:,}",
@@ -117,25 +164,53 @@ def _order(label: str) -> tuple[int, str]:
 
 def _folder(folder: Path, encoding: str) -> Labelled:
     """Reads a sub-folder per class with a text in each file, or a file per class, a text per line."""
-    texts, labels, digest = [], [], hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            of_class = [
-                "".join(Text.open([str(file)], encoding).pieces()).strip()
-                for file in sorted(path.rglob("*"))
-                if file.is_file() and not file.name.startswith(".")
-            ]
+    texts, labels, empty, digest = [], [], [], hashlib.sha256()
+    with _reading(folder):
+        subfolders = {entry.name for entry in os.scandir(folder) if entry.is_dir()}
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    for path in (folder / name for name in names):
+        if path.name in subfolders:
+            of_class = ["".join(Text.open([f], encoding).pieces()).strip() for f in _files(path)]
             label = path.name
         else:
             content = "".join(Text.open([str(path)], encoding).pieces())
             of_class, label = [line.strip() for line in content.split("\n")], path.stem
         of_class = [text for text in of_class if text]
+        if not of_class:
+            empty.append(label)
         texts += of_class
         labels += [label] * len(of_class)
         digest.update("\0".join([label, *of_class]).encode())
     if not texts:
         raise ChargenError(f"the folder {str(folder)!r} holds no texts in sub-folders or files")
-    note = f"{len(set(labels)):,} classes by the names in {folder}"
-    return Labelled(texts, labels, folder.resolve().name, digest.hexdigest(), [note])
+    notes = [f"{len(set(labels)):,} classes by the names in {folder}"]
+    if empty:
+        shown = ", ".join(map(repr, empty[:_LISTED])) + (", …" if len(empty) > _LISTED else "")
+        notes.append(f"left out {len(empty):,} without a text: {shown}")
+    return Labelled(texts, labels, folder.resolve().name, digest.hexdigest(), notes)
+
+
+def _files(folder: Path) -> list[str]:
+    """Returns the files below a folder, sorted by path, hidden ones left out."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    with _reading(folder):
+        paths = [
+            Path(directory, name)
+            for directory, _, names in os.walk(folder, onerror=refuse)
+            for name in names
+            if not name.startswith(".")
+        ]
+        return [str(path) for path in sorted(paths) if path.is_file()]
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Turns what the system says of a folder that cannot be read into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or folder
+        raise ChargenError(f"{name} cannot be read: {error.strerror or error}") from error

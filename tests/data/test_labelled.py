@@ -1,6 +1,8 @@
 """Labelled texts from any table or folder: nothing is guessed or dropped silently."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -23,8 +25,9 @@ def test_a_table_with_a_header_says_what_it_took(read):
     assert data.texts == ["the sea, the sky", 'a "poppy"', "ice"]
     assert data.labels == ["blue", "red", "blue"]
     assert data.notes == [
-        "the first row is the header: label, text",
-        "label: column 'label', text: column 'text'",
+        "comma-separated with quotes, header: label, text",
+        "label: column 'label', text: column 'text'; "
+        "for example: label 'blue', text 'the sea, the sky'",
     ]
     assert data.counts() == {"blue": 2, "red": 1}
 
@@ -35,8 +38,8 @@ def test_a_table_without_a_header_loses_no_row(read):
     assert data.labels == ["3", "1", "3"]
     assert data.texts == ["Oil up again", "War is over", "Gold down"]
     assert data.notes == [
-        "no header: the first row is a text like the others",
-        "label: column 1, text: column 2 and column 3",
+        "comma-separated with quotes, no header: the first row is a text like the others",
+        "label: column 1, text: column 2 and column 3; for example: label '3', text 'Oil up again'",
     ]
 
 
@@ -54,20 +57,20 @@ def test_a_header_can_be_insisted_on_or_denied(read):
     table = "colour,thing\nblue,sea\nred,poppy\nblue,ice\n"
     assert len(read(table)) == 4
     assert len(read(table, header=True)) == 3
-    assert len(read("label,text\nlabel,other\n", header=False)) == 2
+    assert len(read("label,text\nlabel,other\n", header=False, label="1")) == 2
 
 
 def test_a_header_is_known_by_a_cell_that_never_comes_again(read):
     rows = "".join(f"{['blue', 'red'][i % 2]},thing {i}\n" for i in range(30))
     data = read("colour,object\n" + rows)
     assert len(data) == 30
-    assert "the first row is the header: colour, object" in data.notes
+    assert "comma-separated, header: colour, object" in data.notes
     # Where another label is as rare, it may be a class of one.
     assert len(read("green,sea\n" + rows + "black,coal\n")) == 32
 
 
 def test_tabs_separate_without_quotes(read):
-    data = read('en\tshe said "no"\nde\t"ja\n', "data.tsv")
+    data = read('en\tshe said "no"\nde\t"ja\n', "data.tsv", label="1")
     assert data.texts == ['she said "no"', '"ja']
 
 
@@ -124,7 +127,86 @@ def test_a_bad_row_is_an_error_with_its_line(read, content, name, message):
 def test_bad_rows_can_be_left_out_and_are_counted(read):
     data = read("red,one\nblue\n,two\nblue,three\nred,four\n", skip_bad_rows=True)
     assert data.labels == ["red", "blue", "red"]
-    assert "left out 2 bad rows, the first in line 2" in data.notes
+    assert "left out 2 bad rows, in lines 2, 3; the first: 1 columns, where the others have 2" in (
+        data.notes
+    )
+
+
+def test_d1_an_error_names_the_first_few_lines(read):
+    table = "text,label\n" + 'fine,pos\n"bad,neg\n' * 8
+    with pytest.raises(ChargenError) as caught:
+        read(table)
+    assert "data.csv, line 3: bad quoting" in str(caught.value)
+    assert "(8 bad rows, in lines 3, 5, 7, 9, 11, …); correct the row, or leave" in str(caught.value)
+    data = read(table, skip_bad_rows=True)
+    assert data.texts == ["fine"] * 8
+    assert data.notes[-1].startswith("left out 8 bad rows, in lines 3, 5, 7, 9, 11, …; the first: bad")
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.tsv", "data.jsonl", "data"])
+def test_d2_the_name_of_a_file_decides_nothing(read, name):
+    for content in (
+        "text;label\nfine, day;pos\nbad, day;neg\n",
+        "text\tlabel\nfine, day\tpos\nbad, day\tneg\n",
+        '[{"text": "fine, day", "label": "pos"}, {"text": "bad, day", "label": "neg"}]',
+    ):
+        data = read(content, name)
+        assert data.texts == ["fine, day", "bad, day"]
+        assert data.labels == ["pos", "neg"]
+
+
+def test_d2_a_separator_can_be_given(read):
+    data = read("a;b,c\nd;e,f\n", separator="semicolon", label="1")
+    assert data.texts == ["b,c", "e,f"]
+    with pytest.raises(ChargenError, match=r"can be read in 2 ways.* say which with separator"):
+        read("a;b,c\nd;e,f\n", label="1")
+
+
+def test_d7_what_fails_later_is_a_bad_row_with_its_line(read):
+    table = '{"text":"ok","label":"pos"}\n{"text":"half \\ud83d","label":"pos"}\n'
+    with pytest.raises(ChargenError, match="line 2: the text holds half a character"):
+        read(table)
+    assert read(table, skip_bad_rows=True).texts == ["ok"]
+
+
+def test_r7_a_closed_folder_of_a_class_is_refused_by_name(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / "classes" / name / "more").mkdir(parents=True)
+        (tmp_path / "classes" / name / "1.txt").write_text(f"text of {name}")
+        (tmp_path / "classes" / name / "more" / "2.txt").write_text(f"another of {name}")
+    assert len(Labelled.open(str(tmp_path / "classes"))) == 6
+    scandir = os.scandir
+    for closed in (tmp_path / "classes" / "b", tmp_path / "classes" / "c" / "more"):
+
+        def refuse(path=".", closed=closed):
+            if os.fspath(path) == str(closed):
+                raise PermissionError(errno.EACCES, "Permission denied", str(closed))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(ChargenError, match=rf"{closed} cannot be read: Permission denied"):
+            Labelled.open(str(tmp_path / "classes"))
+
+
+def test_r7_a_class_without_texts_is_named(tmp_path):
+    (tmp_path / "classes" / "empty").mkdir(parents=True)
+    (tmp_path / "classes" / "full.txt").write_text("one\ntwo\n")
+    data = Labelled.open(str(tmp_path / "classes"))
+    assert data.notes[1] == "left out 1 without a text: 'empty'"
+
+
+def test_d12_labels_are_compared_with_those_of_the_training():
+    data = Labelled(["x"] * 4, ["a", "b", "c", "c"], "test")
+    assert data.check_labels(["a", "b", "c"]) == []
+    assert data.check_labels(["a", "b"]) == [
+        "2 texts of test have labels that do not occur in training, and count as wrong: 'c'"
+    ]
+    with pytest.raises(ChargenError) as caught:
+        data.check_labels(["1", "2"])
+    assert str(caught.value) == (
+        "none of the labels of test occurs in training: 'a', 'b', 'c'; in training they are '1', '2'; "
+        "name the column of the labels with label"
+    )
 
 
 def test_the_split_keeps_a_share_of_every_class_and_never_its_only_text():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from chargen.cli.classify.report import label_text
 from chargen.cli.options import encoding_option
 from chargen.cli.terminal import say, say_notes
 
@@ -20,6 +21,12 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options for reading a table of labelled texts."""
     for option in (
         encoding_option,
+        click.option(
+            "--separator",
+            metavar="CHARACTER",
+            help="What separates the columns: tab, comma, semicolon, pipe or a character.  "
+            "[default: found, and shown]",
+        ),
         click.option(
             "--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read, and count them."
         ),
@@ -45,10 +52,10 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def read(source: str | None, options: dict[str, Any]) -> Labelled:
+def read(source: str | None, options: dict[str, Any], classes: Sequence[str] = ()) -> Labelled:
     """Reads the labelled texts in `source`, or the sentences that come with chargen, and says so.
 
-    `options` are those of `table_options`.
+    `options` are those of `table_options`. The `classes` of a classifier tell the labels.
     """
     from chargen.data.labelled import Labelled, languages
 
@@ -60,6 +67,8 @@ def read(source: str | None, options: dict[str, Any]) -> Labelled:
         text=options["text"],
         label=options["label"],
         header=options["header"],
+        separator=options["separator"],
+        classes=classes,
         encoding=options["encoding"],
         skip_bad_rows=options["skip_bad_rows"],
     )
@@ -70,7 +79,7 @@ def read(source: str | None, options: dict[str, Any]) -> Labelled:
 def describe(data: Labelled) -> str:
     """Returns two lines: the number of texts, and the number in each class."""
     counts = data.counts()
-    listed = [f"{name} {count:,}" for name, count in list(counts.items())[:MAX_CLASSES]]
+    listed = [f"{label_text(name)} {count:,}" for name, count in list(counts.items())[:MAX_CLASSES]]
     more = f", … {len(counts) - MAX_CLASSES} more" if len(counts) > MAX_CLASSES else ""
     return (
         f"data     {data.name}: {len(data):,} texts in {len(counts):,} classes\n"

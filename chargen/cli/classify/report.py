@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,9 +35,19 @@ def measures(score: ClassScore) -> dict[str, Any]:
     }
 
 
+def label_text(label: str) -> str:
+    """Returns a label so that it can be told apart from what stands beside it.
+
+    All but a word, such as "New York", "a, b" or "3", is quoted, as in JSON.
+    """
+    word = re.fullmatch(r"[^\W\d]\S*", label) and not re.search(r"[,;:\"()]", label)
+    return label if word and label.isprintable() else json.dumps(label, ensure_ascii=False)
+
+
 def table(score: ClassScore) -> str:
     """Returns a row per class, lowest F1 first, with the class that it is most often taken for."""
-    width = max(len(name) for name in score.classes)
+    names = [label_text(name) for name in score.classes]
+    width = max(map(len, names))
     lines = [f"  {'':{width}}  precision  recall     F1  texts  taken for"]
     order = sorted(range(len(score.classes)), key=lambda i: (score.per_class[i, 2], score.classes[i]))
     for i in order[:MAX_CLASSES]:
@@ -44,10 +56,9 @@ def table(score: ClassScore) -> str:
         mistakes = score.confusion[i].copy()
         mistakes[i] = 0
         worst = int(mistakes.argmax())
-        mistaken = f"{score.classes[worst]} ({mistakes[worst]})" if mistakes[worst] else ""
+        mistaken = f"{names[worst]} ({mistakes[worst]})" if mistakes[worst] else ""
         lines.append(
-            f"  {score.classes[i]:{width}}  {precision:9.3f}  {recall:6.3f}  {f1:5.3f}  {texts:5}  "
-            f"{mistaken}"
+            f"  {names[i]:{width}}  {precision:9.3f}  {recall:6.3f}  {f1:5.3f}  {texts:5}  {mistaken}"
         )
     if len(order) > MAX_CLASSES:
         lines.append(f"  … and {len(order) - MAX_CLASSES} classes that do better")
