@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier as TextClassifier
+    from chargen.data.batches import Coverage as Coverage
     from chargen.data.corpus import Corpus as Corpus
     from chargen.data.labelled import Labelled as Labelled
     from chargen.data.text import Text as Text
@@ -62,6 +63,7 @@ _MODULES = {
     "CopyLimit": "generation.copy_limit",
     "Corpus": "data.corpus",
     "CorpusRecord": "storage.record",
+    "Coverage": "data.batches",
     "Decoder": "generation.decoder",
     "GradientReach": "inspection.gradients",
     "Labelled": "data.labelled",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from chargen.data.batches import (
     FINE_TUNING,
     MAX_LENGTH,
     Augmentation,
+    Coverage,
     Texts,
     encode_labelled,
     encode_truncated,
@@ -172,22 +174,28 @@ class TextClassifier:
         time. Without `validation`, `val_fraction` of every class is kept to validate on. With
         `balance`, every class has the same weight in the loss, however many texts it has.
         `stack_share` scales the learning rate of the recurrent stack: less than 1 lets pretrained
-        weights change slowly. Raises ChargenError for a label that is not among the classes.
+        weights change slowly. The first step's `remark` says how much of the texts is not read, and
+        which labels of `validation` are unknown.
+
+        Raises ChargenError for a label that is not among the classes, and for a `validation` without
+        one that is.
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
         if unknown := sorted(set(data.labels) - set(self.classes)):
             raise ChargenError(f"the classifier has no class {unknown[0]!r}")
+        remarks = [] if validation is None else validation.check_labels(self.classes)
         if validation is None:
             data, validation = data.split(val_fraction, seed)
         config = TrainConfig(minutes, epochs, steps, learning_rate=learning_rate, seed=seed)
         config = replace(config, batch=max(1, min(batch, len(data) // 4)))
-        texts = self._texts(data)
+        texts, validation_texts = self._texts(data), self._texts(validation)
+        remarks += (texts.coverage + validation_texts.coverage).notes(self.longest)
         augmentation, threads = self._fit_to_budget(texts, config)
         characters = self.tokenizer.measure(texts.ids)[0] / max(1, len(texts.ids))
         task = ClassificationTask(
             texts,
-            self._texts(validation),
+            validation_texts,
             self.classes,
             config,
             characters_per_token=characters,
@@ -198,7 +206,7 @@ class TextClassifier:
         self.record.training = {**asdict(config), **asdict(augmentation), "balance": balance}
         state = TrainingState.begin(self.model, config, stack_share)
         state.threads = threads
-        return self._steps(task, config, state)
+        return self._steps(task, config, state, "; ".join(remarks))
 
     def _fit_to_budget(self, texts: Texts, config: TrainConfig) -> tuple[Augmentation, int | None]:
         """Returns the augmentation, with the length that texts are cut to, and the threads to use.
@@ -221,9 +229,12 @@ class TextClassifier:
         return augmentation, threads
 
     def _steps(
-        self, task: ClassificationTask, config: TrainConfig, state: TrainingState
+        self, task: ClassificationTask, config: TrainConfig, state: TrainingState, remark: str
     ) -> Iterator[Step]:
         for step in train(self.model, task, config, state):
+            if remark:
+                step = replace(step, remark="; ".join(filter(None, [remark, step.remark])))
+                remark = ""
             if step.score or step.finished:
                 self.record.scores = _scores(step)
             yield step
@@ -246,19 +257,34 @@ class TextClassifier:
             raise
 
     def predict(self, text: str) -> dict[str, float]:
-        """Returns the probability of each class, likeliest first."""
-        return next(self.predict_many([text]))
+        """Returns the probability of each class, likeliest first.
+
+        Raises ChargenError for a text without a single known character that is not white space: what
+        the classifier said of it would be said of nothing.
+        """
+        classes = next(self.predict_many([text]))
+        if not classes:
+            raise _no_verdict(text)
+        return classes
 
     def predict_many(self, texts: Iterable[str], batch: int = 64) -> Iterator[dict[str, float]]:
-        """Yields what `predict` returns for each text; reads `batch` texts at a time."""
-        encoded_texts: list[Ids] = []
-        for text in texts:
-            encoded_texts.append(self._encode(text))
-            if len(encoded_texts) == batch:
-                yield from self._predict(encoded_texts)
-                encoded_texts = []
-        if encoded_texts:
-            yield from self._predict(encoded_texts)
+        """Yields what `predict` returns for each text, {} instead of an error; `batch` at a time."""
+        remaining = iter(texts)
+        while some_texts := list(islice(remaining, batch)):
+            encoded = [self._encode(text) for text in some_texts]
+            predictions = self._predict([ids for ids, coverage in encoded if not coverage.blank])
+            for _, coverage in encoded:
+                yield {} if coverage.blank else next(predictions)
+
+    def coverage(self, texts: Iterable[str]) -> Coverage:
+        """Returns how much of the texts it reads: how many are cut, which characters are unknown."""
+        return sum((self._encode(text)[1] for text in texts), Coverage())
+
+    @property
+    def longest(self) -> str:
+        """The length up to which a text is read, for a person."""
+        unit = "characters" if self.tokenizer.kind == "char" else "tokens"
+        return f"{self.record.max_length:,} {unit}"
 
     def evaluate(self, data: Labelled) -> ClassScore:
         """Scores the predictions on labelled texts; a label that is no class of it counts as wrong."""
@@ -273,7 +299,9 @@ class TextClassifier:
         gradient times input (Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713): about what the
         piece added to the logit of the class.
         """
-        ids = self._encode(text)
+        ids, coverage = self._encode(text)
+        if coverage.blank:
+            raise _no_verdict(text)
         batch, lengths = Texts.concatenate([ids], [0]).batch(np.array([0]))
         stack = self.model.stack
         embedded = stack.embedding(batch).detach().requires_grad_()
@@ -294,6 +322,8 @@ class TextClassifier:
         return next(self._predict([ids])), pieces
 
     def _predict(self, texts: list[Ids]) -> Iterator[dict[str, float]]:
+        if not texts:
+            return
         score = evaluate(self.model, Texts.concatenate(texts, [-1] * len(texts)), self.classes)
         for row in score.probabilities:
             order: npt.NDArray[np.int64] = np.argsort(-row, kind="stable")
@@ -302,8 +332,14 @@ class TextClassifier:
     def _texts(self, data: Labelled) -> Texts:
         return encode_labelled(data, self.tokenizer, self.classes, self.record.max_length)
 
-    def _encode(self, text: str) -> Ids:
+    def _encode(self, text: str) -> tuple[Ids, Coverage]:
         return encode_truncated(text, self.tokenizer, self.record.max_length)
+
+
+def _no_verdict(text: str) -> ChargenError:
+    if not text.strip():
+        return ChargenError("there is no verdict on an empty text")
+    return ChargenError(f"there is no verdict: the classifier knows no character of {text[:40]!r}")
 
 
 def _scores(step: Step) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """What a user holds to sort texts with, in Python and by the command."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from chargen import ChargenError, Labelled, TextClassifier, TextGenerator
+from chargen import ChargenError, Coverage, Labelled, TextClassifier, TextGenerator
 
 QUICK = ["--steps", 3, "--hidden", 8]
 
@@ -33,9 +34,50 @@ def test_several_texts_are_judged_as_each_alone(reader, moods):
         assert found == pytest.approx(reader.predict(text), abs=1e-5)
 
 
-def test_an_empty_text_an_unknown_character_and_a_megabyte_are_judged(reader):
-    for text in ("", "日本", "the sea\r\nwas good", "bad " * 250_000):
+def test_an_unknown_character_and_a_megabyte_are_judged(reader):
+    for text in ("日本 sea", "the sea\r\nwas good", "bad " * 250_000):
         assert sum(reader.predict(text).values()) == pytest.approx(1)
+
+
+def test_d14_a_text_of_which_nothing_is_known_gets_no_verdict(reader):
+    for text in ("日本", "日本 \n", "", " "):
+        with pytest.raises(ChargenError, match="there is no verdict"):
+            reader.predict(text)
+        with pytest.raises(ChargenError, match="there is no verdict"):
+            reader.explain(text)
+    several = list(reader.predict_many(["the sea", "日本", "", "bad"], batch=2))
+    assert [bool(classes) for classes in several] == [True, False, False, True]
+    assert several[3] == pytest.approx(reader.predict("bad"))
+    assert list(reader.predict_many(["", "日本"])) == [{}, {}]
+
+
+def test_d14_it_says_how_much_of_the_texts_it_reads(moods):
+    reader = TextClassifier.new(moods, hidden_size=8, max_length=20)
+    coverage = reader.coverage(["bad", "the sea was bad again", "日本 é", "日本"])
+    assert coverage == Coverage(4, cut=1, characters=30, unknown=4, blank=1)
+    assert coverage.notes(reader.longest) == [
+        "1 of 4 texts is longer than 20 characters: the rest is not read",
+        "4 of 30 characters are unknown to the model and left out",
+        "1 of 4 texts holds no character that the model knows",
+    ]
+    assert reader.coverage(["bad"]).notes(reader.longest) == []
+    first, second, *_ = reader.train(moods, steps=3)
+    assert (
+        first.remark
+        == f"{len(moods)} of 240 texts are longer than 20 characters: the rest is not read"
+    )
+    assert second.remark == ""
+
+
+def test_d12_validation_by_unknown_labels_is_no_divergence(moods):
+    reader = TextClassifier.new(moods, hidden_size=8)
+    with pytest.raises(ChargenError, match="none of the labels of other occurs in training: 'x', 'y'"):
+        reader.train(moods, Labelled(moods.texts, ["x", "y"] * 120, "other"), steps=3)
+    other = Labelled(moods.texts, ["x"] * 239 + ["sad"], "other")
+    steps = list(reader.train(moods, other, steps=3))
+    assert "239 texts of other have labels that do not occur in training" in steps[0].remark
+    assert steps[-1].score.accuracy <= 1 / 240
+    assert not any("diverged" in step.remark or "broke" in step.remark for step in steps)
 
 
 def test_a_saved_classifier_judges_as_before(reader, moods, tmp_path):
@@ -142,7 +184,7 @@ def test_train_predict_and_eval_by_the_command(run, table):
     assert record["checkpoint"] == "checkpoints/moods"
     assert {"accuracy", "macro_f1", "calibration_error", "classes", "confusion"} <= set(record)
     assert record["classes"] == ["glad", "sad"]
-    assert "note: the first row is the header: mood, text" in err
+    assert "note: tab-separated, header: mood, text" in err
     assert "240 texts in 2 classes" in err
 
     status, out, err = run("classify", "predict", "the sea was bad", "the sea was good")
@@ -257,3 +299,112 @@ def test_thousands_of_classes(run, tmp_path):
     assert status == 0, err
     assert "5,000 classes" in err
     assert "classes that do better" in err
+
+
+def test_d2_the_separator_is_an_option_of_all_that_read_a_table(run, tmp_path, moods):
+    rows = [f"{label}:{text}" for label, text in zip(moods.labels, moods.texts, strict=True)]
+    (tmp_path / "moods.txt").write_text("\n".join(rows))
+    status, _, err = run("classify", "train", "moods.txt", *QUICK)
+    assert status == 1
+    assert "has one column, but a text and its label are needed" in err
+    assert "name the --separator" in err
+    status, _, err = run("classify", "train", "moods.txt", "--separator", ":", *QUICK)
+    assert status == 0, err
+    assert "note: ':'-separated, no header" in err
+    assert "for example: label 'glad', text 'the " in err
+    assert run("classify", "eval", "moods.txt", "--separator", ":", "--json")[0] == 0
+    status, _, err = run("classify", "eval", "moods.txt", "--separator", "::")
+    assert status == 1
+    assert "the separator '::' is not one character; set --separator to tab, comma" in err
+
+
+def test_d12_a_validation_file_of_other_labels_is_one_message(run, table, tmp_path):
+    (tmp_path / "other.csv").write_text("label,text\nhappy,a\nunhappy,b\nhappy,c\n")
+    train = ["classify", "train", table, "--header", *QUICK, "--val"]
+    status, _, err = run(*train, "other.csv")
+    assert status == 1
+    assert "none of the labels of other occurs in training: 'happy', 'unhappy'; in training" in err
+    assert "name the column of the labels with --label" in err
+    assert "nan" not in err
+    (tmp_path / "some.csv").write_text("label,text\nhappy,a\nsad,b\nhappy,c\n")
+    status, _, err = run(*train, "some.csv")
+    assert status == 0, err
+    assert (
+        "2 texts of some have labels that do not occur in training, and count as wrong: 'happy'" in err
+    )
+
+
+def test_d14_what_is_not_read_is_said_in_training_and_prediction(run, table, tmp_path):
+    status, _, err = run("classify", "train", table, "--header", *QUICK, "--max-length", 20)
+    assert status == 0, err
+    assert "texts are longer than 20 characters: the rest is not read" in err
+    assert run("classify", "eval", table, "--header", "--json")[2].count("longer than 20") == 1
+    status, out, err = run(
+        "classify", "predict", "the sea was bad, and bad again", "日本", "", "日 sea"
+    )
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[1] == "no verdict: the classifier knows none of its characters\t日本"
+    assert lines[2] == "no verdict: the text is empty\t"
+    assert lines[3].endswith("\t日 sea")
+    assert "verdict" not in lines[0] + lines[3]
+    assert "note: 1 of 4 texts is longer than 20 characters: the rest is not read" in err
+    assert "characters are unknown to the model and left out" in err
+    assert run("classify", "predict", "--explain", "日本")[1].startswith("no verdict")
+    _, out, _ = run("classify", "predict", "--json", "日本", "the sea")
+    nothing, something = json.loads(out)["texts"]
+    assert (nothing["classes"], nothing["unknown"], nothing["cut"]) == ({}, 2, False)
+    assert set(something["classes"]) == {"glad", "sad"}
+    _, out, _ = run("classify", "predict", "--json", "--explain", "日本")
+    assert json.loads(out)["texts"][0]["weights"] == []
+
+
+def test_d15_labels_of_any_characters_can_be_told_apart(run, tmp_path):
+    labels = ["New York", "a, b", "3", "0.50", "plain", 'say "x"', "two  spaces"]
+    rows = [{"label": labels[i % 7], "text": f"text {i}"} for i in range(70)]
+    (tmp_path / "odd.json").write_text(json.dumps(rows))
+    status, _, err = run("classify", "train", "odd.json", *QUICK)
+    assert status == 0, err
+    assert '"New York" 10' in err
+    status, out, _ = run("classify", "predict", "--top", 7, "text")
+    found = re.findall(r'("(?:[^"\\]|\\.)*"|\S+) \d\.\d\d(?:  |$)', out.strip())
+    assert sorted(json.loads(one) if one[0] == '"' else one for one in found) == sorted(labels)
+    _, out, _ = run("classify", "eval", "odd.json")
+    assert re.search(r'^  "3" +\d', out, re.MULTILINE)
+    assert re.search(r"^  plain +\d", out, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_d16_a_program_that_keeps_it_open_gets_each_answer_at_once(reader, start, tmp_path):
+    reader.save(tmp_path / "moods")
+    with start("classify", "predict", "-m", "moods", stdin=-1, bufsize=1) as process:
+        for line in ("the sea was bad", "the bird was good"):
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(f"\t{line}\n")
+        rest, _ = process.communicate("one\ntwo", timeout=60)
+        assert [answer.split("\t")[1] for answer in rest.splitlines()] == ["one", "two"]
+
+
+def test_d16_lines_before_a_fault_are_answered(reader, run, tmp_path):
+    reader.save(tmp_path / "moods")
+    text = b"\xef\xbb\xbfthe sea\r\n" + b"bad " * 50_000 + b"\n\xff\n"
+    (tmp_path / "lines.txt").write_bytes(text)
+    status, out, err = run("classify", "predict", "-m", "moods", "--file", "lines.txt")
+    assert status == 1
+    assert "line 3 is not UTF-8" in err
+    assert [line.split("\t")[1][:7] for line in out.splitlines()] == ["the sea", "bad bad"]
+
+
+def test_d18_each_decision_of_a_training_is_said_with_its_option(run, table):
+    status, _, err = run("classify", "train", table, "--header", *QUICK, "--batch", 100)
+    assert status == 0, err
+    for decision in (
+        "validated on 10% of each class (--val-fraction, --val)",
+        "lstm 2 × 8, mean pooling, ",
+        "reads up to 1,000 characters of each text (--max-length)",
+        "3 steps (--minutes, --epochs, --steps), 54 texts a step, at most a quarter of all (--batch)",
+        "learning rate 0.004 (--lr), dropout 0.3 (--dropout), every text counts the same (--balance)",
+        "seed 0 (--seed), on cpu (--device)",
+    ):
+        assert decision in err

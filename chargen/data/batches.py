@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,19 +35,62 @@ FINE_TUNING = Augmentation(reading=0.2, noise=0.05, cropped=0.0)  # for a pretra
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """How much of a text, or of several texts, a classifier reads."""
+
+    texts: int = 0  # count
+    cut: int = 0  # texts of which only the beginning is read
+    characters: int = 0  # count, of texts that were cut only near the part that is read
+    unknown: int = 0  # characters that the tokenizer cannot represent, so that they are left out
+    blank: int = 0  # texts without a single known character that is not white space
+
+    def __add__(self, other: Coverage) -> Coverage:
+        return Coverage(
+            self.texts + other.texts,
+            self.cut + other.cut,
+            self.characters + other.characters,
+            self.unknown + other.unknown,
+            self.blank + other.blank,
+        )
+
+    def notes(self, longest: str) -> list[str]:
+        """Returns a sentence on each kind of loss, for a person; `longest` is such as "9 tokens"."""
+        notes = []
+        if self.cut:
+            texts = "the text" if self.texts == 1 else f"{self.cut:,} of {self.texts:,} texts"
+            are = "is" if self.cut == 1 else "are"
+            notes.append(f"{texts} {are} longer than {longest}: the rest is not read")
+        if self.unknown:
+            characters = f"{self.unknown:,} of {self.characters:,} characters"
+            are = "is" if self.unknown == 1 else "are"
+            notes.append(f"{characters} {are} unknown to the model and left out")
+        if self.blank and self.texts > 1:
+            texts, hold = (
+                f"{self.blank:,} of {self.texts:,} texts",
+                "holds" if self.blank == 1 else "hold",
+            )
+            notes.append(f"{texts} {hold} no character that the model knows")
+        return notes
+
+
+@dataclass(frozen=True)
 class Texts:
     """N tokenized texts in one array, with their labels."""
 
     ids: Ids  # the tokens of all texts
     ends: npt.NDArray[np.int64]  # (N,) the end of each text in `ids`
     labels: npt.NDArray[np.int64]  # (N,) indices into the list of classes; -1 for any other label
+    coverage: Coverage = field(default_factory=Coverage)  # of what was tokenized
 
     @classmethod
-    def concatenate(cls, texts: Sequence[Ids], labels: Sequence[int]) -> Texts:
+    def concatenate(
+        cls, texts: Sequence[Ids], labels: Sequence[int], coverage: Coverage | None = None
+    ) -> Texts:
         """Concatenates the tokens of texts, none of which may be empty."""
         lengths = [len(text) for text in texts]
         ids = np.concatenate(texts) if texts else np.zeros(0, np.uint8)
-        return cls(ids, np.cumsum(lengths, dtype=np.int64), np.array(labels, np.int64))
+        ends = np.cumsum(lengths, dtype=np.int64)
+        return cls(ids, ends, np.array(labels, np.int64), coverage or Coverage())
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -89,19 +134,27 @@ def encode_labelled(
     """Tokenizes labelled texts, each truncated to `max_length` tokens."""
     numbers = {name: number for number, name in enumerate(classes)}
     labels = [numbers.get(label, -1) for label in data.labels]
-    texts = [encode_truncated(text, tokenizer, max_length) for text in data.texts]
-    return Texts.concatenate(texts, labels)
+    encoded = [encode_truncated(text, tokenizer, max_length) for text in data.texts]
+    coverage = sum((coverage for _, coverage in encoded), Coverage())
+    return Texts.concatenate([ids for ids, _ in encoded], labels, coverage)
 
 
-def encode_truncated(text: str, tokenizer: Tokenizer, max_length: int) -> Ids:
+def encode_truncated(text: str, tokenizer: Tokenizer, max_length: int) -> tuple[Ids, Coverage]:
     """Returns the first `max_length` tokens of a text, the beginning of a document included.
 
-    Characters that the tokenizer cannot represent are adapted or left out.
+    Characters that the tokenizer cannot represent are adapted or left out; the coverage says how many.
     """
     # Tokenizing the rest of a long text would be wasted.
-    text = text[: _LONGEST_PIECE * max_length].replace("\r\n", "\n").replace("\r", "\n")
+    part = text[: _LONGEST_PIECE * max_length].replace("\r\n", "\n").replace("\r", "\n")
+    unknown, readable = 0, part
     try:
-        ids = tokenizer.encode(text)
+        ids = tokenizer.encode(part)
     except ChargenError:
-        ids = tokenizer.encode(tokenizer.adapt(text, skip=True)[0])
-    return np.concatenate([np.array(tokenizer.start_tokens(), tokenizer.dtype), ids])[:max_length]
+        readable = tokenizer.adapt(part, skip=True)[0]
+        ids = tokenizer.encode(readable)
+        counts = Counter(unicodedata.normalize("NFC", part))
+        unknown = sum(n for one, n in counts.items() if not tokenizer.adapt(one, skip=True)[0])
+    ids = np.concatenate([np.array(tokenizer.start_tokens(), tokenizer.dtype), ids])
+    cut = len(ids) > max_length or len(text) > _LONGEST_PIECE * max_length
+    coverage = Coverage(1, int(cut), len(part), unknown, int(not readable.strip()))
+    return ids[:max_length], coverage

@@ -74,9 +74,10 @@ class ClassScore:
 
         The nats break ties between equal error rates. By themselves they would select too early: they
         grow with overconfidence while the error rate still falls. Not comparable with
-        `Score.validation_loss` of a generator, which is in nats.
+        `Score.validation_loss` of a generator, which is in nats. Where no label is known, the nats do
+        not count: that they are not a number says nothing of the model.
         """
-        return 1 - self.accuracy + self.nats / 100
+        return 1 - self.accuracy + (self.nats / 100 if (self.labels >= 0).any() else 0.0)
 
     @property
     def calibration_error(self) -> float:

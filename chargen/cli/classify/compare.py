@@ -72,7 +72,7 @@ def compare(
     from chargen.experiments import compare_classifiers
 
     texts = read(data, table_settings)
-    validation = read(val, table_settings) if val else None
+    validation = read(val, table_settings, texts.classes) if val else None
     say(describe(texts))
     directions = {"no": [False], "yes": [True], "both": [False, True]}[bidirectional]
     first = new_classifier(texts, options, cells[0], layers[0], directions[0])

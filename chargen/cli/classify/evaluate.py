@@ -11,7 +11,7 @@ from chargen.cli.classify.data_options import read, table_options
 from chargen.cli.classify.report import measures, table
 from chargen.cli.models import load_classifier
 from chargen.cli.options import Source, json_option, model_option
-from chargen.cli.terminal import say
+from chargen.cli.terminal import say, say_notes
 
 
 @click.command(name="eval")
@@ -28,12 +28,14 @@ def evaluate(data: str, model: str | None, as_json: bool, **options: Any) -> Non
 
     With --json: accuracy, macro_f1, calibration_error, nats, classes, per_class, confusion.
     """
-    texts = read(data, options)
     _, reader = load_classifier(model)
-    if unknown := sorted(set(texts.labels) - set(reader.classes)):
-        count = sum(label in unknown for label in texts.labels)
+    texts = read(data, options, reader.classes)
+    counts = texts.counts()
+    if unknown := sorted(set(counts) - set(reader.classes)):
+        count = sum(counts[label] for label in unknown)
         more = f" and {len(unknown) - 1} more of the labels" if len(unknown) > 1 else ""
         say(f"note: the classifier has no class {unknown[0]!r}{more}: {count:,} texts count as wrong")
+    say_notes(reader.coverage(texts.texts).notes(reader.longest))
     score = reader.evaluate(texts)
     if as_json:
         click.echo(json.dumps(measures(score), ensure_ascii=False, allow_nan=False))

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from chargen.cli.classify.report import label_text
 from chargen.cli.models import load_classifier
 from chargen.cli.options import json_option, model_option
-from chargen.cli.terminal import shown
+from chargen.cli.terminal import say_notes, shown
 from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier
+    from chargen.data.batches import Coverage
 
-BATCH = 64  # texts predicted together
+_CHUNK = 1 << 16  # bytes of lines that are predicted before their answers are printed
 
 
 @click.command
@@ -53,9 +54,13 @@ def predict(
       cat sentences.txt | chargen classify predict --json
       chargen classify predict --explain "guten Morgen"
 
-    With --json: model, texts; each has text, classes and, with --explain, weights.
+    A text whose characters are all unknown to the classifier gets no verdict. A program that keeps the
+    command open gets an answer to each line that it writes, at once; with --json, all at the end.
+
+    With --json: model, texts; each has text, classes (none without a verdict), cut (whether only its
+    beginning was read), unknown (characters) and, with --explain, weights.
     """
-    lines: Iterable[str] = texts
+    groups: Iterable[list[str]] = [list(texts)]
     if file is None and not texts:
         if sys.stdin is None or sys.stdin.isatty():
             raise click.UsageError("give a TEXT, --file FILE, or texts on standard input")
@@ -63,45 +68,80 @@ def predict(
     if file is not None:
         if texts:
             raise click.UsageError("give TEXT or --file, not both")
-        lines = _lines(file)
+        groups = _lines(file)
     folder, reader = load_classifier(model)
-    predictions = _predictions(reader, lines, explain)
+    coverage = reader.coverage([])
+    records: list[dict[str, Any]] = []
+    for group in groups:
+        for record, covered in _predictions(reader, group, explain):
+            coverage += covered
+            if as_json:
+                records.append(record)
+                continue
+            verdict = _verdict(record, top)
+            text = shown(record["text"], sys.stdout)
+            click.echo(verdict if len(texts) == 1 else f"{verdict}\t{text}")
+            if explain and record["classes"]:
+                click.echo(_heat(record["weights"]))
     if as_json:
-        record = {"model": folder, "texts": list(predictions)}
+        record = {"model": folder, "texts": records}
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
-        return
-    for prediction in predictions:
-        likeliest = list(prediction["classes"].items())[:top]
-        classes = "  ".join(f"{name} {probability:.2f}" for name, probability in likeliest)
-        text = shown(prediction["text"], sys.stdout)
-        click.echo(classes if len(texts) == 1 else f"{classes}\t{text}")
-        if explain:
-            click.echo(_heat(prediction["weights"]))
+    say_notes(coverage.notes(reader.longest))
 
 
-def _lines(file: Any) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
+def _lines(file: Any) -> Iterator[list[str]]:
+    """Yields the lines of a file, as many at a time as there are without waiting for more."""
+    number, parts = 0, list[bytes]()
+    while chunk := file.read1(_CHUNK):
+        *ended, rest = chunk.split(b"\n")
+        if ended:
+            ended[0] = b"".join([*parts, ended[0]])
+            yield from _decoded(ended, number)
+            number, parts = number + len(ended), []
+        parts.append(rest)
+    if last := b"".join(parts):
+        yield from _decoded([last], number)
+
+
+def _decoded(lines: list[bytes], before: int) -> Iterator[list[str]]:
+    """Yields the text of lines that follow `before` others; those ahead of a fault come before it."""
+    texts: list[str] = []
+    for number, line in enumerate(lines, start=before + 1):
         try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            texts.append(line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r"))
         except UnicodeDecodeError as error:
+            yield texts
             raise ChargenError(
                 f"line {number:,} is not UTF-8: {error.reason}", "convert it to UTF-8 first"
             ) from error
+    yield texts
 
 
 def _predictions(
-    reader: TextClassifier, texts: Iterable[str], explain: bool
-) -> Iterator[dict[str, Any]]:
-    """Yields text, classes and, if `explain`, weights of each text, as --json prints them."""
-    if explain:
-        for text in texts:
-            classes, weights = reader.explain(text)
-            yield {"text": text, "classes": classes, "weights": weights}
-        return
-    remaining = iter(texts)
-    while batch := list(islice(remaining, BATCH)):
-        for text, classes in zip(batch, reader.predict_many(batch), strict=True):
-            yield {"text": text, "classes": classes}
+    reader: TextClassifier, texts: list[str], explain: bool
+) -> Iterator[tuple[dict[str, Any], Coverage]]:
+    """Yields each text as --json prints it, and how much of it was read."""
+    coverages = [reader.coverage([text]) for text in texts]
+    predictions = reader.predict_many([] if explain else texts)
+    for text, coverage in zip(texts, coverages, strict=True):
+        record: dict[str, Any] = {"text": text, "classes": {}}
+        if explain:
+            record["weights"] = []
+            if not coverage.blank:
+                record["classes"], record["weights"] = reader.explain(text)
+        else:
+            record["classes"] = next(predictions)
+        yield record | {"cut": bool(coverage.cut), "unknown": coverage.unknown}, coverage
+
+
+def _verdict(record: dict[str, Any], top: int) -> str:
+    """Returns the likeliest classes with their probabilities, or why there are none."""
+    if not record["text"].strip():
+        return "no verdict: the text is empty"
+    if not record["classes"]:
+        return "no verdict: the classifier knows none of its characters"
+    likeliest = list(record["classes"].items())[:top]
+    return "  ".join(f"{label_text(name)} {probability:.2f}" for name, probability in likeliest)
 
 
 def _heat(weights: list[tuple[str, float]]) -> str:

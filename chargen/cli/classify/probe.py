@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from chargen.cli.classify.data_options import read, table_options
+from chargen.cli.classify.report import label_text
 from chargen.cli.models import load_model
 from chargen.cli.options import Number, Source, json_option, model_option, seed_option
+from chargen.cli.terminal import say_notes
 
 
 @click.command
@@ -45,21 +47,19 @@ def probe(
     With --json: accuracy, macro_f1, largest_class, component (layer, kind, place,
     accuracy, means).
     """
-    from chargen.data.batches import encode_labelled
+    from chargen.data.batches import MAX_LENGTH, encode_labelled
     from chargen.inspection import probe as probing
 
     texts = read(data, options)
     writer = load_model(model)
     training, validation = (
-        texts.split(val_fraction, seed) if val is None else (texts, read(val, options))
+        texts.split(val_fraction, seed) if val is None else (texts, read(val, options, texts.classes))
     )
     classes = training.classes
-    score, best = probing.probe(
-        writer.model,
-        encode_labelled(training, writer.tokenizer, classes),
-        encode_labelled(validation, writer.tokenizer, classes),
-        classes,
-    )
+    say_notes(validation.check_labels(classes))
+    encoded = [encode_labelled(part, writer.tokenizer, classes) for part in (training, validation)]
+    say_notes((encoded[0].coverage + encoded[1].coverage).notes(f"{MAX_LENGTH:,} tokens"))
+    score, best = probing.probe(writer.model, encoded[0], encoded[1], classes)
     largest = max(training.counts().values()) / len(training)
     if as_json:
         record = {
@@ -76,7 +76,7 @@ def probe(
         }
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         return
-    order = sorted(zip(best.means, classes, strict=True))
+    order = sorted(zip(best.means, map(label_text, classes), strict=True))
     component = best.component
     click.echo(
         f"all of the state    accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f} "

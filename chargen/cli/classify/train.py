@@ -111,7 +111,7 @@ def train(
     folder = free_folder(out, name_of([data or "languages"]), overwrite)
     with claimed(folder):
         texts = read(data, table_settings)
-        validation = read(val, table_settings) if val else None
+        validation = read(val, table_settings, texts.classes) if val else None
         say(describe(texts))
         if generator is None:
             reader = new_classifier(texts, options, cell, layers, bidirectional)
@@ -119,11 +119,6 @@ def train(
             _refuse_shape(context)
             reader = _from_generator(generator, texts, options)
         config = reader.model.config
-        directions = "bidirectional " if config.bidirectional else ""
-        say(
-            f"model    {directions}{config.cell} {config.num_layers} × {config.hidden_size}, "
-            f"{config.pooling} pooling, {config.parameters / 1e6:.2f} M parameters"
-        )
         trained = reader.train(
             texts,
             validation,
@@ -137,6 +132,8 @@ def train(
             stack_share=stack_share,
             seed=options.seed,
         )
+        say(_held_out(validation, options))
+        say(_describe(reader, options, generator is not None))
         if longest := reader.record.training["longest"]:
             unit = "characters" if reader.tokenizer.kind == "char" else "tokens"
             say(
@@ -157,6 +154,39 @@ def train(
             **(measures(last.score) if last.score else {"accuracy": None, "macro_f1": None}),
         }
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+
+
+def _held_out(validation: Labelled | None, options: TrainingOptions) -> str:
+    """Returns a line on the texts to validate on."""
+    if validation is not None:
+        return f"         validated on the {len(validation):,} texts of {validation.name} (--val)"
+    if not options.val_fraction:
+        return "         not validated (--val-fraction, --val)"
+    return f"         validated on {options.val_fraction:.0%} of each class (--val-fraction, --val)"
+
+
+def _describe(reader: TextClassifier, options: TrainingOptions, from_generator: bool) -> str:
+    """Returns lines on the model and its training, with the options that decide them."""
+    config, training = reader.model.config, reader.record.training
+    directions = "bidirectional " if config.bidirectional else ""
+    shape = "--pooling" if from_generator else "--cell, --layers, --hidden, --bidirectional, --pooling"
+    unit, amount = next(
+        (unit, training[unit]) for unit in ("minutes", "epochs", "steps") if training[unit] is not None
+    )
+    weighted = "class" if training["balance"] else "text"
+    limited = ", at most a quarter of all" if training["batch"] < options.batch else ""
+    return (
+        f"model    {directions}{config.cell} {config.num_layers} × {config.hidden_size}, "
+        f"{config.pooling} pooling, {config.parameters / 1e6:.2f} M parameters ({shape})\n"
+        f"         reads up to {reader.longest} of each text (--max-length), in a vocabulary of "
+        f"{len(reader.tokenizer):,} ({'--from' if from_generator else '--tokenizer'})\n"
+        f"training for {amount:g} {unit} (--minutes, --epochs, --steps), {training['batch']} texts a "
+        f"step{limited} (--batch)\n"
+        f"         learning rate {training['learning_rate']:g} (--lr), dropout {config.dropout:g} "
+        f"(--dropout), every {weighted} counts the same (--balance)\n"
+        f"         seed {training['seed']} (--seed), on {next(reader.model.parameters()).device} "
+        "(--device)"
+    )
 
 
 def _refuse_shape(context: click.Context) -> None:
