@@ -39,7 +39,7 @@ def load_and_adapt(folder: str | None, text: str, unknown: str) -> tuple[TextGen
     Says what was changed. `unknown` is the value of --unknown, "error" or "skip".
     """
     writer = load_model(folder)
-    say_escapes(text, "the text", writer.tokenizer)
+    say_escapes(text, "the text", writer.tokenizer.knows("\\"))
     text, notes = writer.adapt(text, skip=unknown == "skip")
     say_notes(notes)
     return writer, text

@@ -12,7 +12,12 @@ from chargen.storage.atomic import MANIFEST
 
 
 def training_folder(
-    out: str | None, sources: Sequence[str], encoding: str, resume: bool, overwrite: bool
+    out: str | None,
+    sources: Sequence[str],
+    encoding: str,
+    columns: Sequence[str],
+    resume: bool,
+    overwrite: bool,
 ) -> Path:
     """Returns the folder for a training of a generator on `sources`.
 
@@ -33,7 +38,7 @@ def training_folder(
             folders = [folder for folder in folders if re.fullmatch(pattern, folder.name)]
         if not folders:
             return checkpoints / name
-        folder = folders[0] if len(folders) == 1 else _trained_on(folders, sources, encoding)
+        folder = folders[0] if len(folders) == 1 else _trained_on(folders, sources, encoding, columns)
         say(f"resuming {folder}")
         return folder
     return free_folder(out, name, overwrite or resume, "resume its training with --resume, ")
@@ -67,17 +72,19 @@ def free_folder(out: str | None, name: str, reuse: bool, choices: str = "") -> P
     return folder
 
 
-def _trained_on(folders: list[Path], sources: Sequence[str], encoding: str) -> Path:
+def _trained_on(
+    folders: list[Path], sources: Sequence[str], encoding: str, columns: Sequence[str]
+) -> Path:
     """Returns the first of `folders` with a training on the text of `sources`, or else the first.
 
     Two texts can have the same name. Standard input could not be read once more, so its name decides.
     """
-    from chargen.data.text import Text
+    from chargen.data.rows import open_corpus
     from chargen.runs.state import corpus_sha256
 
     if not sources or "-" in sources:
         return folders[0]
-    sha256 = Text.open(sources, encoding).sha256
+    sha256 = open_corpus(sources, encoding, columns).sha256
     return next((folder for folder in folders if corpus_sha256(folder) == sha256), folders[0])
 
 

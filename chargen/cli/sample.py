@@ -168,9 +168,8 @@ def sample(
         raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
     folder = model_folder(model)
     writer = load_model(folder)
-    say_escapes(prompt, "--prompt", writer.tokenizer)
-    for text in stop:
-        say_escapes(text, "--stop", writer.tokenizer)
+    for option, typed in (("--prompt", prompt), *(("--stop", text) for text in stop)):
+        say_escapes(typed, option, writer.tokenizer.knows("\\"))
     prompt, notes = writer.tokenizer.adapt(prompt, skip=unknown == "skip")
     say_notes(notes)
     index = None
@@ -216,13 +215,15 @@ def _print_texts(texts: list[str], split_on: str | None) -> None:
     Texts of a model that was not trained on documents may hold anything: their beginnings are
     counted on stderr, too.
     """
+    from chargen.data.rows import SEPARATOR
+
     for number, text in enumerate(texts, start=1):
         if split_on is None:
             say(f"--- text {number:,} of {len(texts):,}")
             click.echo(shown(text, sys.stdout) + "\n")
             continue
         if number > 1 and split_on != "line":
-            click.echo("" if split_on == "blank-line" else split_on.strip("\n"))
+            click.echo("" if split_on in ("blank-line", SEPARATOR) else split_on.strip("\n"))
         click.echo(shown(text, sys.stdout))
 
 

@@ -8,14 +8,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING, TextIO
+from typing import IO, TextIO
 
 import click
 
 from chargen.errors import ChargenError
-
-if TYPE_CHECKING:
-    from chargen.tokenizers.base import Tokenizer
 
 # The output of a model must not ring a terminal or repaint it: ␇ for BEL, ␛ for ESC.
 _CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
@@ -70,13 +67,13 @@ def say_notes(notes: Iterable[str]) -> None:
         say(f"note: {note}")
 
 
-def say_escapes(text: str, option: str, tokenizer: Tokenizer) -> None:
+def say_escapes(text: str, option: str, knows_backslash: bool) -> None:
     """Says that a backslash which a person typed is none that stands for another character.
 
-    Where the model knows the backslash, it may be meant, as in code.
+    A backslash that the model knows may be meant, as in code.
     """
     escape = _ESCAPE.search(text)
-    if escape and not tokenizer.knows("\\"):
+    if escape and not knows_backslash:
         meant = {"n": "a newline", "t": "a tab", "r": "a carriage return"}.get(
             escape[1], "a character"
         )

@@ -70,6 +70,12 @@ LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be
 @tokenizer_option
 @vocab_size_option
 @click.option(
+    "--text",
+    multiple=True,
+    metavar="COLUMN",
+    help="CORPUS is a table: learn this column, by name or number, each row a document; repeatable.",
+)
+@click.option(
     "--split-on",
     metavar="line|blank-line|TEXT",
     help="What separates documents (names, poems) in the corpus; the model learns where one ends.",
@@ -125,6 +131,7 @@ def train(
     steps: int | None,
     tokenizer: str,
     vocab_size: int,
+    text: tuple[str, ...],
     split_on: str | None,
     encoding: str,
     val_fraction: float,
@@ -152,6 +159,7 @@ def train(
       chargen train corpus.txt
       chargen train src/ --minutes 15 -o checkpoints/code
       chargen train names.txt --split-on line --minutes 1
+      chargen train jokes.csv --text joke
       chargen train novel.txt --tokenizer bpe --vocab-size 2000
       cat *.txt | chargen train -
 
@@ -169,6 +177,10 @@ def train(
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
     if resume and overwrite:
         raise click.UsageError("give --resume or --overwrite, not both")
+    if text and split_on is not None:
+        raise click.UsageError(
+            "give --text or --split-on, not both: each row of a table is a document"
+        )
     say(f"reading  {', '.join(corpus) or 'the corpus'}")  # at once: torch takes its time to load
     from chargen.runs.launch import TrainRequest
     from chargen.training.distributed import join
@@ -176,6 +188,7 @@ def train(
     request = TrainRequest(
         sources=corpus,
         encoding=encoding,
+        text=text,
         tokenizer=tokenizer,
         vocab_size=vocab_size,
         split_on=split_on,
@@ -198,7 +211,7 @@ def train(
     )
     with join() as ranks, _only_main_speaks(ranks):
         folder = ranks.broadcast_object(
-            lambda: training_folder(out, corpus, encoding, resume, overwrite)
+            lambda: training_folder(out, corpus, encoding, text, resume, overwrite)
         )
         _train(context, request, ranks, folder, resume, save_every)
         if as_json and ranks.is_main:
@@ -294,6 +307,7 @@ def _refuse_changes(context: click.Context, saved: ResumePoint, folder: Path) ->
         name = parameter.name or ""
         if was_given(context, name) and name != "corpus" and name in saved.settings:
             value, before = context.params[name], saved.settings[name]
+            value = list(value) if isinstance(value, tuple) else value
             if value != before:
                 raise click.UsageError(
                     f"{parameter.opts[0]} {value}: the training in {folder} began with {before}. "

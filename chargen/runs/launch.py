@@ -22,6 +22,7 @@ from typing import Any
 
 from chargen.data.corpus import Corpus, prepare
 from chargen.data.documents import SPLIT_SEED
+from chargen.data.rows import SEPARATOR, open_corpus
 from chargen.data.text import BUILTIN, Text
 from chargen.device import find_device
 from chargen.errors import ChargenError
@@ -39,7 +40,9 @@ from chargen.training.planner import Plan, plan
 MINUTES = 5.0  # the budget of a request that names none
 FIRST_SHARE = 0.05  # of a budget, after which its speed is known
 # Fields of a request that a resumed training takes from its state: they decide the tokens of the text.
-_READING = ("encoding", "tokenizer", "vocab_size", "split_on", "val_fraction")
+_READING = ("encoding", "text", "tokenizer", "vocab_size", "split_on", "val_fraction")
+# States that were saved before there was one lack it.
+_LATER = {"text": ()}
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class TrainRequest:
 
     sources: tuple[str, ...] = ()  # files, folders, or "-"; the built-in corpus where there is none
     encoding: str = "utf-8"  # of the sources
+    text: tuple[str, ...] = ()  # columns of a table, whose rows are then documents
     tokenizer: str = "char"  # char, byte, bpe or unigram
     vocab_size: int = 1024  # pieces of bpe and unigram
     split_on: str | None = None  # what separates documents: "line", "blank-line" or any other text
@@ -76,7 +80,12 @@ class TrainRequest:
 
     def open(self) -> Text:
         """Opens the sources; raises ChargenError for one that is not there."""
-        return Text.open(self.sources or (BUILTIN,), self.encoding)
+        return open_corpus(self.sources or (BUILTIN,), self.encoding, self.text)
+
+    @property
+    def separator(self) -> str | None:
+        """The text between two documents; None for one continuous text."""
+        return SEPARATOR if self.text else self.split_on
 
     def prepare(self, text: Text, ranks: Ranks = ALONE, split_seed: int | None = SPLIT_SEED) -> Corpus:
         """Tokenizes a text into the cache, in the main of several processes, or finds it there."""
@@ -86,7 +95,7 @@ class TrainRequest:
                 text,
                 kind=self.tokenizer,
                 vocab_size=self.vocab_size,
-                split_on=self.split_on,
+                split_on=self.separator,
                 val_fraction=self.val_fraction,
                 split_seed=split_seed,
             )
@@ -198,7 +207,7 @@ class ResumedTraining:
 
     def __init__(self, run: Run, saved: ResumePoint, request: TrainRequest) -> None:
         try:
-            reading = {name: saved.settings[name] for name in _READING}
+            reading = {name: (_LATER | saved.settings)[name] for name in _READING}
             sources = request.sources or tuple(saved.settings["corpus"])
         except KeyError:
             raise ChargenError(

@@ -33,6 +33,7 @@ from typing import Any
 import torch
 
 from chargen.data.corpus import Corpus
+from chargen.data.rows import open_corpus
 from chargen.data.text import Text
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
@@ -308,14 +309,16 @@ def corpus_of(folder: Path, record: Record) -> Copies:
     ChargenError if it is in neither, or was changed.
     """
     sha256, encoding, sources = str(record.corpus.sha256), "utf-8", [str(record.corpus.name)]
+    columns: list[str] = []
     for state in state_folders(folder):
         with suppress(ChargenError, KeyError, OSError, TypeError):
             settings = parse(state, (state / "config.json").read_bytes())["settings"]
             sources, encoding = list(map(str, settings["corpus"])), str(settings["encoding"])
+            columns = list(map(str, settings.get("text", ())))
     if cached := Copies.cached(sha256, encoding):
         return cached
     with suppress(ChargenError):
-        text = Text.open(sources, encoding)
+        text = open_corpus(sources, encoding, columns)
         if text.sha256 == sha256:
             return Copies.of(text)
     raise ChargenError(

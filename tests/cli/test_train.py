@@ -158,3 +158,28 @@ def _name(rng, letter):
 def test_n17_the_first_line_comes_before_anything_is_loaded(run, corpus):
     _, _, err = run("train", corpus, *QUICK)
     assert err.splitlines()[0] == "reading  verse.txt"
+
+
+@pytest.mark.slow
+def test_d17_a_column_of_a_table_is_learned_resumed_and_written(run, tmp_path):
+    rows = "".join(f'{n},"one joke,\nof {n}"\n' for n in range(60))
+    (tmp_path / "jokes.csv").write_text("id,joke\n" + rows)
+    status, _, err = run("train", "jokes.csv", "--text", "joke", *QUICK)
+    assert status == 0, err
+    assert re.search(r"comma-separated with quotes, header: id, joke", err)
+    assert re.search(r"\(5\d and \d documents, chosen at random\)", err)
+    assert run("train", "jokes.csv", "--text", "joke", "--resume", "--steps", 5)[0] == 0
+    status, _, err = run("train", "--resume", "--text", "id", "--steps", 6, "-o", "checkpoints/jokes")
+    assert status == 2
+    assert "began with ['joke']" in err
+    _, out, _ = run("sample", "--num", 3, "--seed", 1, "-n", 30)
+    samples = json.loads(run("sample", "--num", 3, "--seed", 1, "-n", 30, "--json")[1])["samples"]
+    assert out == "\n\n".join(samples) + "\n"
+    assert run("sample", "--report-copies", "-n", 30)[0] == 0
+    status, _, err = run("train", "jokes.csv", *QUICK, "-o", "whole")
+    assert "looks like a table" in err
+
+
+def test_d17_rows_are_documents_already(run, tmp_path):
+    (tmp_path / "jokes.csv").write_text("id,joke\n1,a\n")
+    assert run("train", "jokes.csv", "--text", "joke", "--split-on", "line")[0] == 2

@@ -14,7 +14,17 @@ from chargen.web import worker
 
 # What `--resume` compares and reads, in every state ever saved.
 SETTINGS = {
-    *("corpus", "encoding", "tokenizer", "vocab_size", "split_on", "val_fraction", "cell", "layers"),
+    *(
+        "corpus",
+        "encoding",
+        "text",
+        "tokenizer",
+        "vocab_size",
+        "split_on",
+        "val_fraction",
+        "cell",
+        "layers",
+    ),
     *("hidden", "embedding", "dropout", "batch", "window", "lr", "generations", "seed", "precision"),
 }
 
