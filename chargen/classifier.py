@@ -302,7 +302,10 @@ class TextClassifier:
         ids, coverage = self._encode(text)
         if coverage.blank:
             raise _no_verdict(text)
-        batch, lengths = Texts.concatenate([ids], [0]).batch(np.array([0]))
+        batch, lengths = (
+            tensor.to(self.model.head.weight.device)
+            for tensor in Texts.concatenate([ids], [0]).batch(np.array([0]))
+        )
         stack = self.model.stack
         embedded = stack.embedding(batch).detach().requires_grad_()
         outputs, _ = stack.read(embedded, stack.initial_state(1), lengths=lengths)

@@ -57,3 +57,58 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ChargenError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+class DeviceError(ChargenError):
+    """Raised where memory does not suffice or a device fails.
+
+    Of several processes that train together, only the one that it befell can tell.
+    """
+
+
+SMALLER_TRAINING = "{batch}, {window} or {hidden_size}"  # what to take a smaller one of
+
+_MEMORY = re.compile(
+    r"out of memory|not enough memory|(un|not )able to allocate|allocate memory|bad_alloc"
+    r"|ALLOC_FAILED|start new thread|map segment from shared object(?!: Operation)",
+    re.IGNORECASE,
+)
+_GPU = re.compile(r"\bCU(DA|BLAS|DNN|SPARSE|SOLVER)|\bNCCL|\bHIP|\bMPS", re.I)
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of what an error says, or the name of its type.
+
+    The place in torch's own sources, which may stand in front, is left out.
+    """
+    line = next(iter(str(error).strip().splitlines()), "")
+    return re.sub(r"^\[[^]]*:\d+\] *", "", line).rstrip(" .:;") or type(error).__name__
+
+
+def device_error(error: BaseException, smaller: str = "model") -> DeviceError | None:
+    """Explains an error of torch, NumPy or Python where memory does not suffice or a device fails.
+
+    torch raises RuntimeError for both. Returns None for every other error. The hint advises to take a
+    smaller `smaller`.
+    """
+    text = str(error)
+    on_gpu = bool(_GPU.search(text))
+    if isinstance(error, MemoryError) or _MEMORY.search(text):
+        lacking = "the GPU's memory does not suffice" if on_gpu else "there is not enough memory"
+        return DeviceError(lacking, f"take a smaller {smaller}")
+    if on_gpu and isinstance(error, RuntimeError):
+        advice = "continue with {resume} and {device} cpu"
+        return DeviceError(f"the GPU has failed: {first_line(error)}", advice)
+    return None
+
+
+@contextmanager
+def device_errors(smaller: str) -> Iterator[None]:
+    """Turns the errors that `device_error` explains into one sentence."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        explained = device_error(error, smaller)
+        if explained is None:
+            raise
+        raise explained from error

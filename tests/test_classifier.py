@@ -167,6 +167,15 @@ def test_an_explanation_has_a_weight_for_every_character(moods, pooling):
         assert max(told[12:15]) == max(told)  # of "bad"
 
 
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_g13_an_explanation_reads_its_text_on_the_device_of_the_model(moods, pooling):
+    """The device "meta" computes shapes alone, up to where a result comes back to the CPU."""
+    reader = TextClassifier.new(moods, hidden_size=8, pooling=pooling)
+    reader.model.to("meta")
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        reader.explain("the sea was bad again 7")
+
+
 # The command ------------------------------------------------------------------------------------
 
 

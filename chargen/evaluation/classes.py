@@ -114,5 +114,5 @@ def evaluate(
     for part in np.split(order, np.arange(64, len(order), 64)):
         ids, lengths = (tensor.to(device) for tensor in texts.batch(indices[part]))
         logits, _ = model(ids, lengths)
-        probabilities[part] = logits.double().softmax(-1).cpu().numpy()
+        probabilities[part] = logits.cpu().double().softmax(-1).numpy()
     return ClassScore(probabilities, texts.labels[indices], classes)

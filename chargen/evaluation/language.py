@@ -169,5 +169,5 @@ def _nats(
                 nats = F.cross_entropy(
                     logits.flatten(0, 1) * scale, targets.flatten(), reduction="none"
                 )
-                totals[number] += float(nats[counts.flatten()].double().sum())
+                totals[number] += float(nats[counts.flatten()].cpu().double().sum())
     return totals

@@ -47,7 +47,7 @@ def final_states(model: LanguageModel, texts: Texts) -> Features:
             ids, _ = texts.batch(batch)
             device = model.head.weight.device
             _, state = model.stack(ids.to(device), model.initial_state(len(batch)))
-            flat = torch.cat([part[0] for layer in state for part in layer], -1).double().cpu().numpy()
+            flat = torch.cat([part[0] for layer in state for part in layer], -1).cpu().double().numpy()
             for index, row in zip(batch, flat, strict=True):
                 rows[index] = row
     return np.stack([row for row in rows if row is not None])

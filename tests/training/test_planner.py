@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from chargen import ChargenError, Text, TextGenerator
-from chargen.cli.options import option_name
+from chargen import Text, TextGenerator
 from chargen.data.corpus import prepare
-from chargen.device import find_device
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
@@ -152,15 +150,6 @@ def test_a_short_text_gets_fewer_lanes_and_shorter_windows(ids):
 
 def test_the_measured_speed_is_one_that_a_machine_can_have():
     assert 1e8 < measure_speed(torch.device("cpu"), MODEL, TrainConfig(steps=1)).flops < 1e14
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="asks what happens without a GPU")
-def test_a_gpu_that_is_not_there_is_an_error_and_auto_takes_the_cpu():
-    assert find_device("auto") == torch.device("cpu")
-    for name in ("cuda", "mps"):
-        with pytest.raises(ChargenError, match=r"no (CUDA|Metal) GPU") as error:
-            find_device(name)
-        assert error.value.text(option_name).endswith("; take --device cpu")
 
 
 def test_the_memory_of_a_training_is_known_beforehand():
