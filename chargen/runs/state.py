@@ -35,8 +35,8 @@ _STATE = {  # the schema of config.json in the folder of a state
     "lines": dict.fromkeys(LOGS, int),
     "progress": number_schema(),
 }
-# States that were saved before there were generations lack these.
-_FIRST_GENERATION = {"generation": 0, "first_step": 0, "first_second": 0.0}
+# States that were saved before there were generations, or a way out of half precision, lack these.
+_ADDED = {"generation": 0, "first_step": 0, "first_second": 0.0, "single_precision": False}
 
 
 @dataclass
@@ -147,7 +147,7 @@ def load_state(folder: Path, device: torch.device) -> ResumePoint:
     values, shape, tokenizer = checkpoint.read_config(folder, sums, checkpoint.TRAINING)
     model, tensors = checkpoint.read_tensors(folder, sums, _TENSORS, shape)
     try:
-        values["progress"] = _FIRST_GENERATION | values["progress"]
+        values["progress"] = _ADDED | values["progress"]
         conform(values, _STATE, "config.json")
         config, numbers = make(TrainConfig, values["training"]), values["progress"]
         if numbers["first_step"] > numbers["step"] or numbers["generation"] >= config.generations:

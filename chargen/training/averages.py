@@ -14,7 +14,8 @@ AVERAGED_SHARE = 0.15  # the average spans about this share of the steps, the la
 class WeightAverages:
     """The averages of weights, given by name: polynomial-decay averaging (Shamir and Zhang 2013).
 
-    They are updated in place, so that a CUDA graph finds them where it was captured.
+    Weights and averages stay where they are in memory: a CUDA graph finds them there, and cuDNN wants
+    the weights of a layer in one piece.
     """
 
     def __init__(self, named_weights: Iterable[tuple[str, nn.Parameter]]) -> None:
@@ -36,7 +37,9 @@ class WeightAverages:
         """Exchanges the weights of the model and their averages."""
         self._swapped = not self._swapped
         for name, weight in self._weights.items():
-            weight.data, self._averages[name] = self._averages[name], weight.data
+            before = weight.detach().clone()
+            weight.data.copy_(self._averages[name])
+            self._averages[name].copy_(before)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -21,26 +21,26 @@ import torch
 from torch import Tensor
 
 from chargen.device import at_most_threads, flush_denormals
-from chargen.errors import ChargenError
+from chargen.errors import SMALLER_TRAINING, ChargenError, device_errors
 from chargen.modes import default_modes
 from chargen.training.budget import Budget
 from chargen.training.config import TrainConfig
 from chargen.training.context import TrainingContext
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.schedule import rate_share
-from chargen.training.state import Model, TrainingState
+from chargen.training.state import Model, Snapshot, TrainingState
 from chargen.training.step import Stepper
 from chargen.training.task import Task, ValidationScore
 
 LOSS_DECAY = 0.02  # of the running mean of the loss
 DIVERGED = 10  # times the loss of a uniform prediction, which counts as divergence
-MAX_BREAKDOWNS = 3  # the training gives up at the last of them
+MAX_BREAKDOWNS = 3  # the training gives up at the last of them …
+HALF_PRECISION_BREAKDOWNS = 2  # … and half precision at this one
 STOP_INCREASE = 1.05  # times the lowest validation loss, above which to stop early …
 STOP_PATIENCE = 0.25  # … where so large a share of the budget brought no new best …
 STOP_EVALUATIONS = 5  # … and there were as many evaluations
 
 Result = TypeVar("Result")
-Snapshot = tuple[dict[str, Tensor], dict[str, Any]]  # what `TrainingState.restore` takes
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,12 @@ def isolated(
     """
     try:
         while True:
-            with default_modes(), at_most_threads(threads), flush_denormals():
+            with (
+                default_modes(),
+                at_most_threads(threads),
+                flush_denormals(),
+                device_errors(SMALLER_TRAINING),
+            ):
                 try:
                     step = next(steps)
                 except StopIteration as end:
@@ -159,6 +164,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         over, due = ranks.broadcast(budget.over(), budget.evaluation_due())
         state.over = bool(over)
         evaluate = bool(due) or state.over
+        remarks = [output.remark]
 
         # 2. Read the losses, several at once where reading one would wait for a GPU.
         pending.append(torch.stack([output.loss, output.gradient_norm]))
@@ -167,30 +173,31 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
             pending.clear()
             faults = [divergence(loss, norm, state.scaler, limit) for loss, norm in values]
             if fault := next(filter(None, faults), ""):
-                remark = roll_back(context, snapshot, budget, fault, rate)
-                yield record(context, budget.done(), math.nan, remark=remark)
+                remarks.append(roll_back(context, snapshot, budget, fault, rate))
+                yield record(context, budget.done(), math.nan, remark=_join(remarks))
                 continue
+            remarks.append(leave_half_precision(state))
             for loss, _ in values:
                 decay = max(LOSS_DECAY, 1 / state.steps_in_generation)
                 state.loss += (loss - state.loss) * decay
             last_loss = values[-1][0]
 
         # 3. Evaluate the averaged weights, and take a snapshot for a rollback.
-        score, remark = None, ""
+        score = None
         if evaluate:
             began = time.perf_counter()
             if task.quick_eval_tokens:
                 score, fault = _evaluate(context, limit)
                 if fault:
-                    remark = roll_back(context, snapshot, budget, fault, rate)
-                    yield record(context, budget.done(), last_loss, remark=remark)
+                    remarks.append(roll_back(context, snapshot, budget, fault, rate))
+                    yield record(context, budget.done(), last_loss, remark=_join(remarks))
                     continue
                 # 4. Stop early. Steps or epochs that were asked for are taken all the same.
                 if task.early_stopping and not risen:
-                    risen = remark = early_stop_reason(state, budget.done())
+                    risen = early_stop_reason(state, budget.done())
                     state.over = state.over or (bool(risen) and config.minutes is not None)
-                    if risen and config.minutes is None:
-                        remark = f"{risen}; the weights of step {state.best_step:,} are kept"
+                    kept = f"; the weights of step {state.best_step:,} are kept"
+                    remarks.append(risen and risen + kept)
             snapshot = state.snapshot(model)
             budget.evaluated(time.perf_counter() - began)
         state.seconds = budget.seconds()
@@ -198,7 +205,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         # 5. Report. A caller that gets a score finds the weights that were scored.
         done = 1.0 if state.over else budget.done()
         with state.averages.applied() if score else nullcontext():
-            yield record(context, done, last_loss, score=score, remark=remark)
+            yield record(context, done, last_loss, score=score, remark=_join(remarks))
     return risen if config.minutes is not None else ""
 
 
@@ -252,9 +259,12 @@ def roll_back(
     Returns a remark for a person. Raises ChargenError at the last of `MAX_BREAKDOWNS`.
     """
     state = context.state
-    step, breakdowns = state.step, state.breakdowns + 1
+    step, breakdowns, single = state.step, state.breakdowns + 1, state.single_precision
+    gives_up = state.scaler.is_enabled() and breakdowns == HALF_PRECISION_BREAKDOWNS
     state.restore(context.model, *snapshot)
     state.breakdowns, state.over, state.seconds = breakdowns, False, budget.seconds()
+    if single or gives_up:
+        state.use_single_precision()
     fault = f"{fault} at step {step:,}, with a learning rate of {rate:.2g}"
     if breakdowns == MAX_BREAKDOWNS:
         raise ChargenError(
@@ -262,7 +272,26 @@ def roll_back(
             "start again with a lower {learning_rate}, for example "
             f"{min(rate / 10, TrainConfig.learning_rate):.1g}",
         )
-    return f"{fault}: rolled back to step {state.step:,}, with half the learning rate"
+    remark = f"{fault}: rolled back to step {state.step:,}, with half the learning rate"
+    return f"{remark} and from now on in single precision" if gives_up else remark
+
+
+def leave_half_precision(state: TrainingState) -> str:
+    """Goes on in single precision where the scale of the gradients sank below 1; says so, or "".
+
+    Each step whose gradients overflow halves the scale, and is skipped.
+    """
+    if not state.scaler.is_enabled() or (scale := state.scaler.get_scale()) >= 1:
+        return ""
+    state.use_single_precision()
+    return (
+        f"at step {state.step:,} the gradients overflow in half precision even with a scale of "
+        f"{scale:.2g}: from now on in single precision"
+    )
+
+
+def _join(remarks: list[str]) -> str:
+    return "; ".join(filter(None, remarks))
 
 
 def load_best_weights(context: TrainingContext) -> None:

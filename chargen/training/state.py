@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from chargen.device import precision_for
+from chargen.device import precision_for, scales_gradients
+from chargen.errors import SMALLER_TRAINING, device_errors
 from chargen.model import ModelConfig, State
 from chargen.modes import default_modes
 from chargen.training.averages import WeightAverages
@@ -19,6 +20,7 @@ from chargen.training.distributed import ALONE, Ranks
 from chargen.training.soap import Soap
 
 Number = TypeVar("Number", bool, int, float)
+Snapshot = tuple[dict[str, Tensor], dict[str, Any]]  # what `TrainingState.restore` takes
 
 
 class Model(Protocol):
@@ -75,16 +77,19 @@ class TrainingState:
     generation: int = _saved(0)  # networks trained before this one
     first_step: int = _saved(0)  # steps before this generation
     first_second: float = _saved(0.0)  # seconds before this generation
+    single_precision: bool = _saved(False)  # whether half precision was given up
 
     @classmethod
     @default_modes()
+    @device_errors(SMALLER_TRAINING)
     def begin(
         cls, model: Model, config: TrainConfig, stack_share: float = 1.0, ranks: Ranks = ALONE
     ) -> TrainingState:
         """Returns the state before the first step.
 
         `stack_share` scales the learning rate of the recurrent stack, for one that is pretrained.
-        Raises ChargenError where the batch cannot be divided among `ranks`.
+        Raises ChargenError where the batch cannot be divided among `ranks`, and where the memory does
+        not suffice.
         """
         device = device_of(model)
         rng = torch.Generator(device).manual_seed(config.seed)
@@ -96,7 +101,7 @@ class TrainingState:
         precision = precision_for(config.precision, device, model.config)
         optimizer = Soap(groups, config.learning_rate, rotate_in_bf16=precision == "bf16")
         averages = WeightAverages(model.named_parameters())
-        scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        scaler = torch.amp.GradScaler(device.type, enabled=scales_gradients(precision, device))
         lanes = ranks.lanes(config.batch)
         empty = model.initial_state(lanes.stop - lanes.start)
         carried = [tuple(tensor.clone() for tensor in layer) for layer in empty]  # share no memory
@@ -109,11 +114,18 @@ class TrainingState:
 
     def begin_generation(self, fresh: TrainingState, teacher: dict[str, Tensor]) -> None:
         """Continues with a new network at its first step; the best evaluation so far is kept."""
-        self.optimizer, self.averages, self.scaler = fresh.optimizer, fresh.averages, fresh.scaler
+        self.optimizer, self.averages = fresh.optimizer, fresh.averages
+        if not self.single_precision:
+            self.scaler = fresh.scaler
         self.carried, self.breakdowns, self.over = fresh.carried, 0, False
         self.generation += 1
         self.first_step, self.first_second = self.step, self.seconds
         self.set_teacher(teacher)
+
+    def use_single_precision(self) -> None:
+        """Has every step from the next one on computed in single precision, without a scaler."""
+        self.single_precision = True
+        self.scaler = torch.amp.GradScaler(self.rng.device.type, enabled=False)
 
     @property
     def best(self) -> float:
@@ -161,7 +173,7 @@ class TrainingState:
         numbers = {name: getattr(self, name) for name in number_schema()}
         return numbers | {"evaluations": list(self.evaluations), "scaler": self.scaler.state_dict()}
 
-    def snapshot(self, model: Model) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def snapshot(self, model: Model) -> Snapshot:
         """Returns `tensors`, copied, and `numbers`, for a later `restore`."""
         # The best weights and a teacher's are replaced, never changed.
         constant = ("best.", "teacher.")
@@ -171,12 +183,16 @@ class TrainingState:
     def restore(self, model: Model, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Puts back what `tensors` and `numbers` returned.
 
-        A generator of another kind of device cannot take the saved randomness; it is seeded anew.
+        A generator of another kind of device cannot take the saved randomness; it is seeded anew. A
+        scaler that there was not begins with its usual scale.
         """
         for name in number_schema():
             setattr(self, name, numbers[name])
         self.evaluations = [(step, loss) for step, loss in numbers["evaluations"]]
-        self.scaler.load_state_dict(numbers["scaler"])
+        if self.single_precision:
+            self.use_single_precision()
+        if numbers["scaler"]:
+            self.scaler.load_state_dict(numbers["scaler"])
         self.best_weights = {
             name: tensors.get(f"best.{name}", tensors[f"soap.average.{name}"]).to(weight, copy=True)
             for name, weight in model.named_parameters()

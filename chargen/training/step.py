@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ class StepOutput(NamedTuple):
     gradient_norm: Tensor  # scalar, before clipping
     advance: int  # by how much the position in the data moves
     ids: int  # tokens read, by all processes together
+    remark: str = ""  # an event that a person should know of
 
 
 class Stepper:
@@ -34,16 +36,20 @@ class Stepper:
 
     def __init__(self, model: Model, task: Task, precision: str, ranks: Ranks = ALONE) -> None:
         self.model, self.task, self.ranks = model, task, ranks
-        self.autocast = autocast_for(precision, device_of(model), model.config)
+        self._autocast = autocast_for(precision, device_of(model), model.config)
 
     def __call__(self, state: TrainingState) -> StepOutput:
         """Updates the model and `state` by the next batch; the loop counts the step."""
-        with self.autocast:
+        with self.autocast(state):
             loss, carried, advance, ids = self.task.loss(self.model, state)
         value, norm = self.update(loss, state, state.average_weight)
         state.optimizer.observe()
         state.carried = carried
         return StepOutput(value, norm, advance, ids)
+
+    def autocast(self, state: TrainingState) -> AbstractContextManager[None]:
+        """Returns the context in which to compute a loss."""
+        return nullcontext() if state.single_precision else self._autocast
 
     def update(self, loss: Tensor, state: TrainingState, average_weight: Any) -> tuple[Tensor, Tensor]:
         """Updates the weights and their averages by the gradient of `loss`.

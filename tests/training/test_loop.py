@@ -2,26 +2,31 @@
 
 import copy
 import itertools
+import json
 import math
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from chargen import ChargenError, Text
+from chargen import ChargenError, Run, Text, TextGenerator
 from chargen import device as devices
 from chargen.cli.options import option_name
 from chargen.data.corpus import prepare
 from chargen.device import autocast_for, multiplies_bf16, precision_for, trains_in_bf16
 from chargen.evaluation.language import evaluate
 from chargen.model import ClassifierConfig, DropoutMask, LanguageModel, ModelConfig
-from chargen.training import language_modeling
+from chargen.runs.state import state_folders
+from chargen.training import language_modeling, loop
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
+from chargen.training.cuda_graph import GraphedStep
 from chargen.training.language_modeling import LanguageTask, train
 from chargen.training.state import TrainingState
+from chargen.training.step import Stepper
 
 needs_bf16 = pytest.mark.skipif(
     not trains_in_bf16("lstm"), reason="this processor cannot train an LSTM in bf16"
@@ -418,3 +423,103 @@ def test_bf16_on_a_processor_that_cannot_is_an_error_with_the_next_step(monkeypa
 def test_half_precision_without_a_gpu_is_an_error_with_the_next_step(corpus):
     with pytest.raises(ChargenError, match=r"fp16 trains on a CUDA GPU only.*bf16 or fp32"):
         next(train(model_for(corpus), corpus, TrainConfig(steps=1, precision="fp16")))
+
+
+# Half precision, its scaler on the CPU ---------------------------------------------------------------
+
+
+def in_half_precision(model, config, scale=65536.0):
+    state = TrainingState.begin(model, config)
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    return state
+
+
+@pytest.fixture
+def overflowing(monkeypatch):
+    """Has the gradient of every step overflow for as long as its loss is scaled."""
+    unscale = torch.amp.GradScaler.unscale_
+
+    def unscale_(scaler, optimizer):
+        if scaler.is_enabled():
+            optimizer.param_groups[0]["params"][0].grad.fill_(math.inf)
+        return unscale(scaler, optimizer)
+
+    monkeypatch.setattr(torch.amp.GradScaler, "unscale_", unscale_)
+
+
+def test_g18_a_scale_that_sinks_below_one_ends_half_precision(corpus, overflowing):
+    config = TrainConfig(steps=30, batch=4, window=16)
+    model = model_for(corpus)
+    state = in_half_precision(model, config, scale=4.0)
+    steps = list(train(model, corpus, config, state))
+    (remark,) = [step.remark for step in steps if step.remark]
+    assert remark == (
+        "at step 3 the gradients overflow in half precision even with a scale of 0.5: from now on in "
+        "single precision"
+    )
+    assert state.single_precision
+    assert state.breakdowns == 0
+    assert steps[-1].score.nats_per_token < steps[1].score.nats_per_token
+
+
+def test_g18_so_does_the_second_breakdown_and_the_third_still_ends_the_training(corpus):
+    config = TrainConfig(steps=50, batch=4, window=16, learning_rate=1e6)
+    model = model_for(corpus)
+    state = in_half_precision(model, config)
+    steps = train(model, corpus, config, state)
+    first, second = [step.remark for step in itertools.islice(steps, 5) if step.remark]
+    assert first.endswith("with half the learning rate")
+    assert second.endswith("with half the learning rate and from now on in single precision")
+    with pytest.raises(ChargenError, match="third time"):
+        next(steps)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_g18_single_precision_computes_what_it_would_have_from_the_beginning(verse, graph):
+    """From the state of the last step in bf16, as one with a scaler has it."""
+    corpus = prepare(Text.from_string(verse))
+    config = TrainConfig(steps=24, batch=4, window=16, precision="bf16")
+    if not trains_in_bf16("rnn"):
+        pytest.skip("this processor cannot train in bf16")
+    models, ways = [], ("bf16", "fp32")
+    for way in ways:
+        model = model_for(corpus, cell="rnn")
+        task, state = LanguageTask(corpus, config), TrainingState.begin(model, config)
+        state.single_precision = True
+        kind = partial(GraphedStep, capture=lambda work, _: work) if graph else Stepper
+        list(loop.train(model, task, config, state, stepper=kind(model, task, way)))
+        models.append(model)
+    assert all(torch.equal(a, b) for a, b in zip(*(m.parameters() for m in models), strict=True))
+
+
+def test_g18_a_training_resumed_after_it_stays_in_single_precision(tmp_path, verse, monkeypatch, sign):
+    corpus = prepare(Text.from_string(verse))
+    config = TrainConfig(steps=12, batch=4, window=16)
+    writer = TextGenerator(model_for(corpus), corpus.tokenizer)
+    with Run(tmp_path) as run:
+        for step in run.begin(writer, corpus, config):
+            if step.number == 5:
+                break
+    state = state_folders(tmp_path)[-1] / "config.json"
+    for single, enabled in ((True, False), (False, True)):
+        monkeypatch.setattr("chargen.training.state.scales_gradients", lambda *_: True)
+        values = json.loads(state.read_text())
+        values["progress"]["single_precision"] = single
+        state.write_text(json.dumps(values))
+        sign(state.parent)
+        with Run(tmp_path) as run:
+            saved = run.saved()
+            assert saved.state.single_precision is single
+            assert saved.state.scaler.is_enabled() is enabled
+
+
+def test_g11_a_lack_of_memory_in_a_training_is_one_sentence(corpus, monkeypatch):
+    def cross_entropy(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr("chargen.training.language_modeling.F.cross_entropy", cross_entropy)
+    with pytest.raises(ChargenError) as error:
+        list(train(model_for(corpus), corpus, TrainConfig(steps=3, batch=4, window=16)))
+    assert error.value.text(option_name) == (
+        "the GPU's memory does not suffice; take a smaller --batch, --window or --hidden"
+    )
