@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chargen.data.corpus import Corpus, Lanes
+from chargen.device import to_device
 from chargen.evaluation.language import Score, best_logit_scale, evaluate
 from chargen.model import DropoutMask, LanguageModel, State, detach
 from chargen.training import loop
@@ -90,6 +91,10 @@ class LanguageTask:
         self.lanes = ranks.lanes(config.batch)  # those of this process
         self._teacher: LanguageModel | None = None
         self._windows = Lanes(corpus, config.batch, config.window, config.seed)
+        # The last window of an epoch of documents is shorter.
+        has_epochs = corpus.tokenizer.end_id is not None
+        most = self._windows.epoch_length if has_epochs else config.window
+        self.window_length = min(config.window, most)
         part = corpus.training[:QUICK_EVAL_TOKENS]
         self.characters_per_token = corpus.tokenizer.measure(part)[0] / len(part)
         self.tokens_per_step = float(config.batch * config.window)
@@ -120,9 +125,8 @@ class LanguageTask:
         """Returns the window at `position`; on a GPU, the copy may still be under way."""
         inputs, targets, fresh = self._windows.read(position)
         x, y = (torch.from_numpy(ids[:, self.lanes]) for ids in (inputs, targets))
-        if device.type == "cuda":
-            x, y = (ids.contiguous().pin_memory().to(device, non_blocking=True) for ids in (x, y))
-        return Window(x.to(device), y.to(device), fresh, len(inputs), inputs.size)
+        x, y = to_device(x, device), to_device(y, device)
+        return Window(x, y, fresh, len(inputs), inputs.size)
 
     def loss_of(
         self, model: LanguageModel, window: Window, carried: State, rng: torch.Generator

@@ -72,6 +72,8 @@ class Window(NamedTuple):
 class WindowedTask(Task, Protocol):
     """A task of a language model whose batches are windows, nearly all of one length."""
 
+    window_length: int  # T of nearly all windows
+
     def window(self, position: int, device: torch.device) -> Window:
         """Returns the window at `position`, on `device`; the copy may still be under way."""
 
