@@ -3,7 +3,8 @@
 Bare cuDNN is the recurrent layers alone, forward and backward, in the same precision and with all
 inputs in place: what a step cannot be faster than. The plain loop is what everyone writes first: one
 `nn.LSTM` of all layers under autocast, its loss read at every step, AdamW. Writing is compared with a
-loop of one-character steps through `nn.LSTM` and `torch.multinomial`.
+loop of one-character steps through `nn.LSTM` and `torch.multinomial`. `bases` is the share of a step
+that SOAP's moments and bases take, which are computed outside of the graph.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from chargen.generation.decoder import Decoder
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import train
+from chargen.training.soap import BASIS_EVERY, Soap
 
 EMBEDDING = 128
 HALF = torch.float16
@@ -53,6 +55,15 @@ def our_step(config: ModelConfig, batch: int, window: int) -> float:
     model = LanguageModel.new(config, seed=0).cuda()
     steps = train(model, corpus, TrainConfig(steps=10**7, batch=batch, window=window))
     return per_call(lambda: next(steps), 400)
+
+
+def bases(config: ModelConfig) -> float:
+    """Seconds of the moments and bases of SOAP, per step."""
+    model = LanguageModel.new(config, seed=0).cuda()
+    optimizer = Soap([{"params": list(model.parameters())}], TrainConfig.learning_rate)
+    for weight in model.parameters():
+        weight.grad = torch.randn_like(weight)
+    return per_call(optimizer.observe, 25 * BASIS_EVERY)
 
 
 def bare_cudnn(config: ModelConfig, batch: int, window: int) -> float:
@@ -140,6 +151,7 @@ def measure(hidden: int, batch: int, window: int) -> dict[str, object]:
         "characters_per_second": batch * window / ours,
         "ms_per_step": 1000 * ours,
         "of_bare_cudnn": bare / ours,
+        "bases": bases(config) / ours,
         "to_plain_loop": plain / ours,
         "writing": one,
         "writing_to_loop": one / loop,

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from chargen.data.batches import Augmentation, Texts
+from chargen.device import to_device
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.model import Classifier, DropoutMask
@@ -74,20 +75,23 @@ class ClassificationTask:
         indices = self.epoch_batches(epoch)[number]
         device = model.head.weight.device
         augmentation, rng = self._augmentation, np.random.default_rng([self._seed, epoch, number])
-        batch = self._training.batch(indices, augmentation, rng)
-        ids, lengths = (tensor.to(device) for tensor in batch)
-        labels = torch.from_numpy(self._training.labels[indices]).to(device)
-        weights = None if self._weights is None else self._weights.to(device)
+        ids, lengths = self._training.batch(indices, augmentation, rng)
+        # What needs the numbers themselves is found here: on a GPU it would wait for each of them.
+        tokens = int(lengths.sum())
+        has_next = np.arange(1, len(ids))[:, None] < lengths.numpy()  # (T - 1, B)
+        predicting = to_device(torch.from_numpy(np.flatnonzero(has_next)), device)
+        ids, lengths = to_device(ids, device), to_device(lengths, device)
+        labels = to_device(torch.from_numpy(self._training.labels[indices]), device)
+        weights = None if self._weights is None else to_device(self._weights, device)
         hidden = torch.rand(ids.shape, generator=state.rng, device=device) < augmentation.noise
         logits, outputs = model(ids.where(~hidden, ids[:1]), lengths, dropout=DropoutMask(state.rng))
         loss = F.cross_entropy(logits.float(), labels, weight=weights)
-        if model.reader is not None:
-            has_next = model.is_inside(outputs, lengths)[1:]  # (T - 1, B)
-            if has_next.any():
-                next_logits = model.reader(outputs[:-1][has_next])
-                reading_loss = F.cross_entropy(next_logits.float(), ids[1:][has_next])
-                loss = loss + augmentation.reading * reading_loss
-        return LossOutput(loss, [], 1, int(lengths.sum()))
+        if model.reader is not None and len(predicting):
+            next_logits = model.reader(outputs[:-1].flatten(0, 1).index_select(0, predicting))
+            next_ids = ids[1:].flatten().index_select(0, predicting)
+            reading_loss = F.cross_entropy(next_logits.float(), next_ids)
+            loss = loss + augmentation.reading * reading_loss
+        return LossOutput(loss, [], 1, tokens)
 
     def score(self, model: Classifier, count: int) -> ClassScore:
         """Scores the model on validation texts of about `count` tokens."""

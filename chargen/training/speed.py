@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
 
-from chargen.device import at_most_threads, autocast_for, precision_for
+from chargen.device import Call, at_most_threads, autocast_for, captured, precision_for, side_stream
+from chargen.errors import SMALLER_TRAINING, device_errors
 from chargen.model import LanguageModel, ModelConfig
 from chargen.modes import default_modes
 from chargen.training.config import TrainConfig
@@ -16,8 +20,9 @@ from chargen.training.soap import Soap
 # Fewer threads round differently, and the same seed should give the same weights, so they are taken
 # only where they are this many times faster.
 MIN_SPEEDUP = 1.5
-PROBE_SECONDS = 0.3
-WARM_UP_STEPS = 2  # allocate and plan; counted only where steps are long
+WARM_UP_STEPS = 3  # load libraries, allocate and plan; not counted
+PROBE_STEPS, PROBE_SECONDS = 5, 0.3  # at least …
+MAX_CPU_SECONDS = 0.9  # … but fewer steps on a CPU that takes this long for them
 
 
 class Speed(NamedTuple):
@@ -51,11 +56,31 @@ def measure_speed(device: torch.device, model: ModelConfig, training: TrainConfi
 
 
 @default_modes()
-def probe_flops(device: torch.device, model: ModelConfig, training: TrainConfig) -> float:
+def probe_flops(
+    device: torch.device,
+    model: ModelConfig,
+    training: TrainConfig,
+    capture: Callable[[Call], Call] | None = None,
+) -> float:
     """Returns the floating-point operations per second of a few steps, with the threads there are.
 
-    Raises ChargenError where the device lacks the precision.
+    `capture` makes a step fast to repeat; by default it is a CUDA graph on a GPU, as in a training.
+    Raises ChargenError where the device lacks the precision or the memory, or has failed.
     """
+    if capture is None and device.type == "cuda":
+        capture = captured
+    with device_errors(SMALLER_TRAINING):
+        times = _step_seconds(device, model, training, capture)
+    return len(times) * training.window * training.batch * flops_per_token(model) / sum(times)
+
+
+def _step_seconds(
+    device: torch.device,
+    model: ModelConfig,
+    training: TrainConfig,
+    capture: Callable[[Call], Call] | None,
+) -> list[float]:
+    """Returns the times of steps, without those of the first ones."""
     network = LanguageModel.new(model, seed=0).to(device)
     precision = precision_for(training.precision, device, model)
     autocast = autocast_for(precision, device, model)
@@ -66,16 +91,34 @@ def probe_flops(device: torch.device, model: ModelConfig, training: TrainConfig)
     )
     ids = torch.zeros(training.window, training.batch, dtype=torch.long, device=device)
     state = network.initial_state(training.batch)
-    times: list[float] = []
-    while sum(times[WARM_UP_STEPS:]) < PROBE_SECONDS and sum(times) < 3 * PROBE_SECONDS:
-        began = time.perf_counter()
+
+    def compute() -> None:
+        optimizer.zero_grad()
         with autocast:
             logits, _ = network(ids, state)
         logits.float().square().mean().backward()
         optimizer.step()
-        optimizer.zero_grad()
+
+    def seconds(launch: Call) -> float:
+        began = time.perf_counter()
+        launch()
+        if capture:
+            optimizer.observe()  # outside of the graph; a GPU may take long for it
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    counted = times[WARM_UP_STEPS:] or times
-    return len(counted) * ids.numel() * flops_per_token(model) / sum(counted)
+        return time.perf_counter() - began
+
+    launch, spent = compute, 0.0
+    most = MAX_CPU_SECONDS if device.type == "cpu" else math.inf
+    with side_stream(device):
+        for _ in range(WARM_UP_STEPS):
+            if spent < most:
+                spent += seconds(compute)
+    if capture:
+        with suppress(Exception):  # a training does without a graph, too
+            launch = capture(compute)
+        seconds(launch)
+    times: list[float] = []
+    while sum(times) < most and (len(times) < PROBE_STEPS or sum(times) < PROBE_SECONDS):
+        times.append(seconds(launch))
+    return times

@@ -179,3 +179,23 @@ def test_balance_lets_every_class_weigh_the_same():
 def test_one_class_is_nothing_to_tell_apart():
     with pytest.raises(ChargenError, match="all texts have the label 'a'"):
         ClassificationTask(data(), data(), ["a"], TrainConfig(steps=1))
+
+
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
+def test_g17_a_loss_needs_no_number_of_its_device(cell, bidirectional, pooling):
+    """Reading one would wait for a GPU; "meta" is a device that has none to read."""
+    model = classifier(cell, bidirectional, pooling, dropout=0.3)
+    config = TrainConfig(steps=1, batch=8)
+    task = ClassificationTask(data(20), data(9), ["a", "b", "c"], config, balance=True)
+    state = TrainingState.begin(model, config)
+    expected = task.loss(model, state)
+    result = task.loss(model.to("meta"), state)
+    assert result.loss.device.type == "meta"
+    assert result.ids == expected.ids
+
+
+def test_a_batch_of_single_tokens_has_no_next_ones_to_predict():
+    model, config = classifier(), TrainConfig(steps=1, batch=4)
+    texts = Texts.concatenate([np.array([n], np.uint8) for n in range(4)], [0, 1, 2, 0])
+    task = ClassificationTask(texts, texts, ["a", "b", "c"], config)
+    assert math.isfinite(task.loss(model, TrainingState.begin(model, config)).loss.item())
