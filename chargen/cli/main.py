@@ -16,7 +16,7 @@ import click
 from chargen.cli.lazy_group import LazyGroup
 from chargen.cli.options import option_name
 from chargen.cli.terminal import open_closed_streams, say
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, device_error
 
 
 class _Program(LazyGroup):
@@ -42,8 +42,11 @@ class _Program(LazyGroup):
                     prefix = error.ctx.auto_envvar_prefix
                     error.param_hint = f"the variable {prefix}_{error.param.name.upper()}"
             raise
-        except MemoryError as error:
-            raise click.ClickException("there is not enough memory; take a smaller model") from error
+        except (ImportError, MemoryError, RuntimeError) as error:
+            explained = device_error(error)
+            if explained is None:
+                raise
+            raise click.ClickException(explained.text(option_name)) from error
         except KeyboardInterrupt:
             say("")  # ends the line on which the terminal shows ^C
             ctx.exit(130)

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from chargen.cli.options import (
 from chargen.cli.output_folder import refuse_other_files, training_folder
 from chargen.cli.progress_bar import format_seconds, watch
 from chargen.cli.terminal import say, say_notes, shown
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, DeviceError
 
 if TYPE_CHECKING:
     from chargen.data.corpus import Corpus
@@ -209,7 +210,7 @@ def train(
         precision=precision,
         device=device,
     )
-    with join() as ranks, _only_main_speaks(ranks):
+    with join(device) as ranks, _only_main_speaks(ranks):
         folder = ranks.broadcast_object(
             lambda: training_folder(out, corpus, encoding, text, resume, overwrite)
         )
@@ -220,15 +221,19 @@ def train(
 
 @contextmanager
 def _only_main_speaks(ranks: Ranks) -> Iterator[None]:
-    """Silences all processes of a training but the main one."""
+    """Silences all processes of a training but the main one, up to the error that ends them."""
     if ranks.is_main:
         yield
         return
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         try:
             yield
+        except DeviceError:
+            raise
         except ChargenError:
-            raise SystemExit(1) from None  # the main process says why
+            if ranks.local_rank == 0:  # the main process may be on another machine, and dead
+                raise
+            raise SystemExit(1) from None  # the first process of this machine says why
 
 
 def _train(
@@ -239,10 +244,14 @@ def _train(
     resume: bool,
     save_every: float,
 ) -> None:
-    from chargen.device import find_device
+    from chargen.device import device_notes, find_device
     from chargen.runs.run import Run
 
-    device = find_device(request.device)
+    say_notes(device_notes(request.device, request.precision))
+    device = find_device(request.device, request.precision)
+    if ranks.any_rank(device.type == "cpu"):  # as gradients are not exchanged between kinds of device
+        device = find_device("cpu")
+    request = replace(request, device=device.type)
     training: NewTraining | ResumedTraining
     with Run(folder, save_every, ranks) as run:
         saved = run.saved(device) if resume else None

@@ -119,7 +119,7 @@ class TrainRequest:
             "learning_rate": self.learning_rate,
             "generations": self.generations,
         }
-        return plan(corpus, find_device(self.device), config, sizes)
+        return plan(corpus, find_device(self.device, self.precision), config, sizes)
 
     def settings(self, chosen: Plan) -> dict[str, Any]:
         """Returns what a state keeps of this request, by the names of the command line's options."""
@@ -179,7 +179,8 @@ class NewTraining:
         One of the first steps has a remark if the plan does not hold.
         """
         request, plan = self._request, self.plan
-        model = LanguageModel.new(plan.model, request.seed).to(find_device(request.device))
+        device = find_device(request.device, request.precision)
+        model = LanguageModel.new(plan.model, request.seed).to(device)
         writer = TextGenerator(model, self.corpus.tokenizer)
         settings = request.settings(plan)
         steps = self._run.begin(writer, self.corpus, plan.training, settings, plan.threads)

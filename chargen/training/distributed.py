@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chargen.errors import ChargenError
+from chargen.errors import ChargenError, DeviceError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # for which one process waits for another, which may be evaluating
+_TORCHRUN = "start the processes with torchrun, or unset WORLD_SIZE to train in one"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    device: str = "cpu"  # on which tensors are sent
+    local_rank: int = 0  # among those on the same machine
 
     @property
     def is_main(self) -> bool:
@@ -87,7 +88,7 @@ class Ranks:
         import torch
         from torch import distributed
 
-        message = torch.tensor(values, dtype=torch.float64, device=self.device)
+        message = torch.tensor(values, dtype=torch.float64)
         with _peer_errors():
             distributed.broadcast(message, 0)
         return tuple(message.tolist())
@@ -99,7 +100,7 @@ class Ranks:
         import torch
         from torch import distributed
 
-        message = torch.tensor(int(own), device=self.device)
+        message = torch.tensor(int(own))
         with _peer_errors():
             distributed.all_reduce(message)
         return bool(message)
@@ -108,12 +109,11 @@ class Ranks:
         """Calls `make` in the main process; returns its result in all of them."""
         if self.size == 1:
             return make()
-        import torch
-        from torch import distributed
+        from torch import device, distributed
 
         message = [make() if self.is_main else None]
         with _peer_errors():
-            distributed.broadcast_object_list(message, 0, device=torch.device(self.device))
+            distributed.broadcast_object_list(message, 0, device=device("cpu"))
         return message[0]  # type: ignore[return-value]
 
     def barrier(self) -> None:
@@ -125,16 +125,25 @@ ALONE = Ranks()
 
 
 @contextmanager
-def join() -> Iterator[Ranks]:
+def join(device: str = "auto") -> Iterator[Ranks]:
     """Joins the processes that torchrun has started, for as long as the `with` block lasts.
 
-    Without torchrun, this process is alone. Raises ChargenError in the block where another process
-    has ended.
+    Without torchrun, this process is alone. `device` is the name of the device to train on, as
+    `find_device` takes it. Raises ChargenError for variables that torchrun would not have set, where
+    there are fewer GPUs than processes, where the processes cannot connect to each other, and in the
+    block where another one has ended.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = _variable("WORLD_SIZE", least=1, default=1)
     if size == 1:
         yield ALONE
         return
+    rank = _variable("RANK", most=size - 1)
+    local_rank = _variable("LOCAL_RANK", most=size - 1, default=0)
+    _variable("MASTER_PORT", least=1, most=65535)
+    if not os.environ.get("MASTER_ADDR"):
+        raise ChargenError("WORLD_SIZE is set, but MASTER_ADDR is not", _TORCHRUN)
+    if device == "mps":
+        raise ChargenError(f"{size} processes cannot share a Metal GPU", "take {device} cpu")
     import torch
     import torch.distributed.nn
     from torch import distributed
@@ -143,20 +152,45 @@ def join() -> Iterator[Ranks]:
     # processes as a default argument. Imported later, by an optimiser, say, they would hold it for
     # good, and its threads, alive when Python ends, could abort the process ("terminate called
     # without …").
-    rank = int(os.environ["RANK"])
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        backend, device = "nccl", "cuda"
-    else:
-        backend, device = "gloo", "cpu"
-    with _peer_errors():
-        distributed.init_process_group(backend, timeout=TIMEOUT)
+    backend = "gloo"
+    if device != "cpu" and torch.cuda.is_available():
+        if local_rank >= (gpus := torch.cuda.device_count()):
+            raise DeviceError(
+                f"process {local_rank + 1} of this machine has no GPU of its own: there are {gpus}",
+                f"start {gpus} on it, or take {{device}} cpu",
+            )
+        torch.cuda.set_device(local_rank)
+        if distributed.is_nccl_available():  # not on Windows
+            backend = "cpu:gloo,cuda:nccl"  # numbers that decide are on the CPU, gradients on the GPU
     try:
-        ranks = Ranks(rank, size, device)
+        distributed.init_process_group(backend, timeout=TIMEOUT, rank=rank, world_size=size)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DeviceError(
+            f"the {size} processes of this training cannot connect to each other: {first_line(error)}"
+        ) from error
+    try:
+        ranks = Ranks(rank, size, local_rank)
         yield ranks
         ranks.barrier()  # a process that left now could cut off what another is still receiving
     finally:
         distributed.destroy_process_group()
+
+
+def _variable(name: str, least: int = 0, most: int | None = None, default: int | None = None) -> int:
+    """Returns the whole number from `least` to `most` that a variable of torchrun holds.
+
+    Raises ChargenError for any other value, and for a variable that is not set and has no `default`.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value and default is not None:
+        return default
+    if not value:
+        raise ChargenError(f"WORLD_SIZE is set, but {name} is not", _TORCHRUN)
+    number = int(value) if value.isascii() and value.isdecimal() and len(value) < 20 else -1
+    if number < least or (most is not None and number > most):
+        bounds = f"from {least}" + ("" if most is None else f" to {most}")
+        raise ChargenError(f"{name} is {value!r}, and must be a whole number {bounds}", _TORCHRUN)
+    return number
 
 
 @contextmanager
@@ -166,6 +200,7 @@ def _peer_errors() -> Iterator[Any]:
         yield
     except RuntimeError as error:
         raise ChargenError(
-            "another process of this training has ended; what was saved before is complete",
+            f"another process of this training has ended ({first_line(error)}); what was saved before "
+            "is complete",
             "continue with {resume}",
         ) from error

@@ -20,7 +20,8 @@ from typing import Any
 import chargen
 from chargen.data.corpus import Corpus
 from chargen.data.labelled import languages
-from chargen.errors import ChargenError
+from chargen.device import device_notes
+from chargen.errors import ChargenError, device_error
 from chargen.runs.launch import NewTraining, TrainRequest
 from chargen.storage.lock import claimed
 from chargen.training.loop import Step
@@ -53,6 +54,11 @@ def main() -> None:
         _report({"stopped": number})
     except ChargenError as error:
         _report({"failed": error_text(error)})
+    except (MemoryError, RuntimeError) as error:
+        explained = device_error(error)
+        if explained is None:
+            raise
+        _report({"failed": error_text(explained)})
 
 
 def _await_stop(stop: threading.Event) -> None:
@@ -72,7 +78,7 @@ def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any
     request = TrainRequest(sources, split_on=job["split_on"], minutes=job["minutes"])
     launch = NewTraining(run, request)
     corpus = launch.corpus  # tokenizing may add to the notes
-    for note in launch.text.notes:
+    for note in (*launch.text.notes, *device_notes(request.device)):
         yield {"note": note}
     yield {"model": launch.plan.reason, "baselines": launch.baselines}
     nats = _nats_per_bit(corpus)

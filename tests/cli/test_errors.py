@@ -3,10 +3,12 @@
 import ast
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import click
 import pytest
+import torch
 
 import chargen
 from chargen import ChargenError
@@ -37,8 +39,10 @@ def terms():
             continue  # the page shows these itself
         module = ast.parse(path.read_text(encoding="utf-8"))
         for call in ast.walk(module):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "ChargenError":
-                hints = call.args[1:] + [k.value for k in call.keywords if k.arg == "hint"]
+            name = getattr(call.func, "id", "") if isinstance(call, ast.Call) else ""
+            if name in ("ChargenError", "DeviceError", "device_errors"):
+                hints = call.args[name != "device_errors" :]
+                hints += [k.value for k in call.keywords if k.arg == "hint"]
                 for text in (text for hint in hints for text in strings(hint, module)):
                     for term in re.findall(r"\{(\w+)\}", text):
                         yield path.relative_to(ROOT).as_posix(), term
@@ -85,3 +89,52 @@ def test_an_error_of_the_library_reaches_a_person_with_the_names_of_options(run,
     status, _, err = run("info", "-m", "poet")
     assert status == 1
     assert err == "Error: poet: the model does not fit; take a smaller --hidden\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its address space")
+def test_r11_too_little_memory_for_a_training_is_one_sentence(start):
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
+
+    with start("train", "--hidden", 1024, "--steps", 2, preexec_fn=limit) as process:
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert err.endswith(
+        "Error: there is not enough memory; take a smaller --batch, --window or --hidden\n"
+    )
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+            "there is not enough memory; take a smaller model",
+        ),
+        (MemoryError(), "there is not enough memory; take a smaller model"),
+        (
+            torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with …"),
+            "the GPU has failed: CUDA error: unspecified launch failure; continue with --resume and "
+            "--device cpu",
+        ),
+    ],
+)
+def test_g11_r11_memory_and_devices_that_fail_are_one_sentence(run, monkeypatch, error, message):
+    def load(*_):
+        raise error
+
+    monkeypatch.setattr(chargen.TextGenerator, "load", load)
+    assert run("sample", "-m", "poet") == (1, "", f"Error: {message}\n")
+
+
+def test_any_other_error_of_torch_is_a_defect_and_is_seen(run, monkeypatch):
+    def load(*_):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(chargen.TextGenerator, "load", load)
+    with pytest.raises(RuntimeError, match="shapes"):
+        run("sample", "-m", "poet")

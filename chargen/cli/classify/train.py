@@ -13,6 +13,7 @@ from chargen.cli.classify.report import measures, table
 from chargen.cli.classify.training_options import (
     GENERATOR_DROPOUT,
     TrainingOptions,
+    chosen_device,
     describe_score,
     new_classifier,
     training_options,
@@ -200,10 +201,9 @@ def _refuse_shape(context: click.Context) -> None:
 
 def _from_generator(folder: str, data: Labelled, options: TrainingOptions) -> TextClassifier:
     from chargen.classifier import TextClassifier
-    from chargen.device import find_device
     from chargen.generator import TextGenerator
 
-    device = find_device(options.device)
+    device = chosen_device(options)
     reader = TextClassifier.from_generator(
         TextGenerator.load(folder),
         data,

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargen.cli.options import Number, device_option, seed_option, tokenizer_option, vocab_size_option
+from chargen.cli.terminal import say_notes
 
 if TYPE_CHECKING:
+    import torch
+
     from chargen.classifier import TextClassifier
     from chargen.data.labelled import Labelled
     from chargen.evaluation.classes import ClassScore
@@ -91,14 +94,21 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def chosen_device(options: TrainingOptions) -> torch.device:
+    """Returns the device of the options, and says where it is not the one that was expected."""
+    from chargen.device import device_notes, find_device
+
+    say_notes(device_notes(options.device))
+    return find_device(options.device)
+
+
 def new_classifier(
     data: Labelled, options: TrainingOptions, cell: str, num_layers: int, bidirectional: bool
 ) -> TextClassifier:
     """Returns an untrained classifier, on the device of the options."""
     from chargen.classifier import TextClassifier
-    from chargen.device import find_device
 
-    device = find_device(options.device)
+    device = chosen_device(options)
     reader = TextClassifier.new(
         data,
         tokenizer=options.tokenizer,
