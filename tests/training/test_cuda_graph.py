@@ -10,7 +10,7 @@ from chargen.data.corpus import prepare
 from chargen.data.text import Text
 from chargen.device import trains_in_bf16
 from chargen.model import LanguageModel, ModelConfig
-from chargen.training import cuda_graph, language_modeling
+from chargen.training import cuda_graph, language_modeling, soap
 from chargen.training.averages import WeightAverages
 from chargen.training.config import TrainConfig
 from chargen.training.cuda_graph import WARM_UP_STEPS, GraphedStep
@@ -216,6 +216,39 @@ def test_a_training_goes_on_from_what_a_graph_left(verse):
     state.restore(other, tensors, numbers)
     taken(other, corpus, graphed([]), state=state)
     assert difference(other, whole) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", [False, True])
+def test_a_step_mixes_no_devices_and_waits_for_nothing(documents, student, monkeypatch):
+    """The device "meta" computes shapes alone: it takes no tensor of the CPU and gives no number."""
+    small = TrainConfig(steps=9, batch=2, window=4, precision="fp32")
+    model, rng, devices = model_for(documents, dropout=0.3), torch.Generator(), set()
+    TrainingState.begin(model, small)  # imports all that an optimizer needs
+    model.to("meta")
+
+    def adamw(updated, gradients, averages, squares, _, steps, *, lr, **__):  # "meta" lacks the kernel
+        devices.update(t.device.type for t in (*updated, *gradients, *averages, *squares, *steps, lr))
+
+    monkeypatch.setattr(soap, "adamw", adamw)
+    monkeypatch.setattr(cuda_graph, "agree", lambda *_: True)  # which waits, once
+    task = LanguageTask(documents, small)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "Generator", lambda _: rng)  # "meta" has none, either
+        state = TrainingState.begin(model, small)
+    if student:
+        weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        task.set_teacher(model, weights)
+        state.set_teacher(weights)
+    stepper = graphed([], capture=lambda work, _: work)(model, task, "fp32")
+    for _ in range(WARM_UP_STEPS + 6):  # the eighth one finds new bases
+        state.optimizer.set_rate(small.learning_rate)
+        output = stepper(state)
+        state.step += 1
+        state.position += output.advance
+        assert not output.remark
+        assert output.loss.device.type == output.gradient_norm.device.type == "meta"
+    assert devices == {"meta"}
 
 
 # What a graph must not do is found -------------------------------------------------------------------
