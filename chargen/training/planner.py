@@ -19,7 +19,7 @@ from chargen.model import LanguageModel, ModelConfig
 from chargen.training.budget import max_epochs, share_of_time
 from chargen.training.config import TrainConfig
 from chargen.training.loop import Step
-from chargen.training.speed import flops_per_token, measure_speed, probe_flops
+from chargen.training.speed import capture_on, flops_per_token, measure_speed, probe_flops
 
 BATCH, WINDOW = TrainConfig.batch, TrainConfig.window
 # On a GPU, cuDNN's persistent kernels need sizes that are multiples of this, and at most 128 lanes, in
@@ -99,7 +99,8 @@ def plan(
     # speed is measured at each width that comes into question.
     widths = [width for width in WIDTHS if not on_gpu or width % PERSISTENT_WIDTH == 0]
     widths = [model.hidden_size] if "hidden_size" in sizes else widths
-    measured = measure_speed(device, model, training)
+    capture = capture_on(device)
+    measured = measure_speed(device, model, training, capture)
     speeds = {model.hidden_size: measured.flops}
 
     def fit_width(training: TrainConfig) -> ModelConfig:
@@ -107,8 +108,9 @@ def plan(
         while width not in tried:
             tried.add(width)
             if width not in speeds:
+                wider = replace(model, hidden_size=width)
                 with at_most_threads(measured.threads):
-                    speeds[width] = probe_flops(device, replace(model, hidden_size=width), training)
+                    speeds[width] = probe_flops(device, wider, training, capture)
             width = choose_width(model, training, speeds[width], ids, widths)
         return replace(model, hidden_size=width)
 
@@ -240,7 +242,8 @@ def measured_rate(model: LanguageModel, training: TrainConfig, ids: int) -> tupl
     """
     flops, threads = 0.0, None
     if training.minutes is not None:
-        flops, threads = measure_speed(model.head.weight.device, model.config, training)
+        device = model.head.weight.device
+        flops, threads = measure_speed(device, model.config, training, capture_on(device))
     read = tokens_read(model.config, training, flops, ids)
     return choose_rate(read / training.batch / training.window), threads
 

@@ -17,6 +17,8 @@ from chargen.modes import default_modes
 from chargen.training.config import TrainConfig
 from chargen.training.soap import Soap
 
+Capture = Callable[[Call], Call]
+
 # Fewer threads round differently, and the same seed should give the same weights, so they are taken
 # only where they are this many times faster.
 MIN_SPEEDUP = 1.5
@@ -38,21 +40,32 @@ def flops_per_token(model: ModelConfig) -> float:
     return 6.0 * matrices
 
 
-def measure_speed(device: torch.device, model: ModelConfig, training: TrainConfig) -> Speed:
+def measure_speed(
+    device: torch.device,
+    model: ModelConfig,
+    training: TrainConfig,
+    capture: Capture | None = None,
+) -> Speed:
     """Measures how fast `device` trains such a model, and with how many CPU threads it should.
 
     The threads of the process stay as they are. On a CPU, fewer of them can be faster: at each of the
     many small products all wait for the slowest, so one busy core makes two threads far slower than
-    one. Raises ChargenError where the device lacks the precision.
+    one. See `probe_flops`.
     """
-    threads, fastest = torch.get_num_threads(), probe_flops(device, model, training)
+    threads = torch.get_num_threads()
+    fastest = probe_flops(device, model, training, capture)
     while device.type == "cpu" and threads > 1:
         with at_most_threads(threads // 2):
-            flops = probe_flops(device, model, training)
+            flops = probe_flops(device, model, training, capture)
         if flops < MIN_SPEEDUP * fastest:
             break
         threads, fastest = threads // 2, flops
     return Speed(fastest, threads)
+
+
+def capture_on(device: torch.device) -> Capture | None:
+    """Returns what captures the steps of a language model on `device`; None where nothing does."""
+    return captured if device.type == "cuda" else None
 
 
 @default_modes()
@@ -60,15 +73,13 @@ def probe_flops(
     device: torch.device,
     model: ModelConfig,
     training: TrainConfig,
-    capture: Callable[[Call], Call] | None = None,
+    capture: Capture | None = None,
 ) -> float:
     """Returns the floating-point operations per second of a few steps, with the threads there are.
 
-    `capture` makes a step fast to repeat; by default it is a CUDA graph on a GPU, as in a training.
-    Raises ChargenError where the device lacks the precision or the memory, or has failed.
+    With `capture`, replayed steps are measured where they can be captured. Raises ChargenError where
+    the device lacks the precision or the memory, or has failed.
     """
-    if capture is None and device.type == "cuda":
-        capture = captured
     with device_errors(SMALLER_TRAINING):
         times = _step_seconds(device, model, training, capture)
     return len(times) * training.window * training.batch * flops_per_token(model) / sum(times)
@@ -78,7 +89,7 @@ def _step_seconds(
     device: torch.device,
     model: ModelConfig,
     training: TrainConfig,
-    capture: Callable[[Call], Call] | None,
+    capture: Capture | None,
 ) -> list[float]:
     """Returns the times of steps, without those of the first ones."""
     network = LanguageModel.new(model, seed=0).to(device)

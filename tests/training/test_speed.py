@@ -1,12 +1,16 @@
 """The measured speed is that of the steps that a training will take, not of the first ones."""
 
+from types import SimpleNamespace
+
 import pytest
 import simulated_graph
 import torch
 
+from chargen.data.corpus import prepare
+from chargen.data.text import Text
 from chargen.errors import DeviceError
 from chargen.model import ModelConfig
-from chargen.training import speed
+from chargen.training import planner, speed
 from chargen.training.config import TrainConfig
 from chargen.training.soap import Soap
 from chargen.training.speed import flops_per_token, probe_flops
@@ -96,3 +100,24 @@ def test_g11_a_lack_of_memory_is_one_sentence(monkeypatch):
     monkeypatch.setattr(Soap, "step", step)
     with pytest.raises(DeviceError, match="the GPU's memory does not suffice; take a smaller batch"):
         probe_flops(CPU, MODEL, CONFIG)
+
+
+@pytest.mark.parametrize(("device", "captures"), [("cpu", False), ("cuda", True), ("mps", False)])
+def test_g15_what_is_planned_is_measured_as_it_will_run(device, captures, monkeypatch, verse):
+    """A language model on a GPU takes captured steps, a classifier plain ones."""
+    asked, corpus = [], prepare(Text.from_string(verse))
+
+    def probe_flops(device, model, training, capture=None):
+        asked.append(capture)
+        return 1e12
+
+    for module in (planner, speed):
+        monkeypatch.setattr(module, "probe_flops", probe_flops)
+    properties = SimpleNamespace(total_memory=10**12)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: properties)
+    planner.plan(corpus, torch.device(device), TrainConfig(minutes=1), {})
+    assert asked
+    assert all((capture is not None) == captures for capture in asked)
+    asked.clear()
+    speed.measure_speed(torch.device(device), MODEL, CONFIG)
+    assert set(asked) == {None}
