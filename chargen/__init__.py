@@ -1,9 +1,15 @@
-"""chargen: character-level recurrent language models that learn any text and can be seen through."""
+"""chargen: character-level recurrent language models that learn any text and can be seen through.
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+    writer = chargen.TextGenerator.new(text).fit(text, minutes=3)
+    print(writer.generate("Once ", length=200))
 
-if TYPE_CHECKING:
+docs/python.md has the rest.
+"""
+
+import importlib as _importlib
+import typing as _typing
+
+if _typing.TYPE_CHECKING:
     from chargen.classifier import TextClassifier as TextClassifier
     from chargen.data.batches import Coverage as Coverage
     from chargen.data.corpus import Corpus as Corpus
@@ -93,11 +99,30 @@ _MODULES = {
 }
 __all__ = list(_MODULES)
 
+_NEW = "chargen.TextGenerator.new(text)"
+_INSTEAD = {
+    "load": "chargen.TextGenerator.load(folder), or chargen.TextClassifier.load(folder)",
+    "new": _NEW,
+    "train": f"{_NEW}.fit(text, minutes=3)",
+    "fit": f"{_NEW}.fit(text, minutes=3)",
+    "generate": 'chargen.TextGenerator.load(folder).generate("…")',
+    "sample": 'chargen.TextGenerator.load(folder).generate("…")',
+    "write": 'chargen.TextGenerator.load(folder).generate("…")',
+    "classify": 'chargen.TextClassifier.load(folder).predict("…")',
+    "predict": 'chargen.TextClassifier.load(folder).predict("…")',
+    "open": "chargen.Text.open([path])",
+    "Generator": "chargen.TextGenerator",
+    "Model": "chargen.TextGenerator",
+    "LSTM": f'{_NEW[:-1]}, cell="lstm")',
+}
 
-def __getattr__(name: str) -> Any:
+
+def __getattr__(name: str) -> _typing.Any:
     if name in _MODULES:
-        return getattr(import_module(f"chargen.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'chargen' has no attribute {name!r}")
+        return getattr(_importlib.import_module(f"chargen.{_MODULES[name]}"), name)
+    from chargen.suggestions import no_attribute
+
+    raise AttributeError(no_attribute("module 'chargen'", name, __all__, _INSTEAD))
 
 
 def __dir__() -> list[str]:

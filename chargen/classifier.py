@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from chargen import arguments
 from chargen.data.batches import (
     FINE_TUNING,
     MAX_LENGTH,
@@ -26,10 +27,12 @@ from chargen.device import precision_for
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.generator import TextGenerator
+from chargen.inspection.explanation import explain
 from chargen.model import Classifier, ClassifierConfig, ModelConfig
-from chargen.modes import default_modes
+from chargen.rendering import progress
 from chargen.storage import checkpoint
 from chargen.storage.record import ClassifierRecord, LabelledRecord
+from chargen.suggestions import MAKES, suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 from chargen.tokenizers.build import build_tokenizer
 from chargen.training.classification import ClassificationTask
@@ -43,12 +46,11 @@ BATCH = 16  # texts
 LEARNING_RATE = 4e-3
 
 
+@suggests
 class TextClassifier:
     """A classifier with its tokenizer and the names of its classes.
 
-    reader = TextClassifier.new(data)
-    for step in reader.train(data, minutes=1):
-        ...
+    reader = TextClassifier.new(data).fit(data, minutes=1)
     print(reader.predict("où est la gare ?"))       # {"fr": 0.97, …}, likeliest first
 
     `record` says what it was trained on, how, and how well it did.
@@ -61,11 +63,22 @@ class TextClassifier:
         classes: list[str],
         record: ClassifierRecord,
     ) -> None:
+        if not isinstance(model, Classifier):
+            raise TypeError(f"a TextClassifier holds a Classifier; {MAKES['TextClassifier']}")
         self.model = model
         self.tokenizer = tokenizer
         self.classes = classes
         self.record = record
         self._augmentation = Augmentation()
+
+    def __repr__(self) -> str:
+        name, accuracy = self.record.corpus.name, self.record.scores.get("accuracy")
+        trained = f"trained on {name!r}" if name else "untrained"
+        score = f": {accuracy:.1%} accuracy" if accuracy else ""
+        return (
+            f"TextClassifier({self.model.config.summary()}, {len(self.classes):,} classes, "
+            f"{trained}{score})"
+        )
 
     @classmethod
     def new(
@@ -89,6 +102,8 @@ class TextClassifier:
         It reads at most `max_length` tokens of a text. Equal `seed`s give equal weights. Raises
         ChargenError for a size that makes no sense.
         """
+        data, max_length = _labelled(data, "data"), arguments.count(max_length, "max_length", 1)
+        vocab_size = arguments.count(vocab_size, "vocab_size", 1)
         built = build_tokenizer(tokenizer, data.texts, vocab_size, documents=True)
         config = ClassifierConfig(
             len(built),
@@ -120,6 +135,12 @@ class TextClassifier:
         Only its head is new. In training, the loss of predicting the next token then weighs less,
         and less noise is added (after Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
         """
+        if not isinstance(writer, TextGenerator):
+            raise ChargenError(
+                f"the generator must be a TextGenerator, got {arguments.shown(writer)}",
+                "give TextGenerator.load(folder)",
+            )
+        data, max_length = _labelled(data, "data"), arguments.count(max_length, "max_length", 1)
         shape = asdict(writer.model.config) | {"dropout": dropout}
         config = ClassifierConfig(**shape, classes=max(2, len(data.classes)), pooling=pooling)
         model = Classifier.new(config, seed)
@@ -167,7 +188,7 @@ class TextClassifier:
         stack_share: float = 1.0,
         seed: int = 0,
     ) -> Iterator[Step]:
-        """Trains step by step; yields what each step gave.
+        """Trains step by step; yields what each step gave. Nothing happens before the first one.
 
         The budget is one of `minutes`, `epochs` and `steps`; without one, five minutes. If the
         minutes do not suffice for all of the texts, a random part of each long text is read at a
@@ -182,6 +203,10 @@ class TextClassifier:
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
+        data = _labelled(data, "data")
+        validation = None if validation is None else _labelled(validation, "validation")
+        batch = arguments.count(batch, "batch", 1)
+        stack_share = arguments.number(stack_share, "stack_share", above=0)
         if unknown := sorted(set(data.labels) - set(self.classes)):
             raise ChargenError(f"the classifier has no class {unknown[0]!r}")
         remarks = [] if validation is None else validation.check_labels(self.classes)
@@ -202,11 +227,62 @@ class TextClassifier:
             balance=balance,
             augmentation=augmentation,
         )
-        self.record.corpus = LabelledRecord(data.name, data.sha256, len(data))
-        self.record.training = {**asdict(config), **asdict(augmentation), "balance": balance}
-        state = TrainingState.begin(self.model, config, stack_share)
-        state.threads = threads
-        return self._steps(task, config, state, "; ".join(remarks))
+        if augmentation.longest:
+            remarks.append(
+                f"each pass reads another {augmentation.longest:,} {self.unit} of each text, so that the "
+                "budget is enough for several passes"
+            )
+        corpus = LabelledRecord(data.name, data.sha256, len(data))
+        training = {**asdict(config), **asdict(augmentation), "balance": balance}
+
+        def steps_of_training() -> Iterator[Step]:
+            self.record.corpus, self.record.training = corpus, training
+            state = TrainingState.begin(self.model, config, stack_share)
+            state.threads = threads
+            for step in train(self.model, task, config, state):
+                if remarks:
+                    step = replace(step, remark="; ".join([*remarks, step.remark]).removesuffix("; "))
+                    remarks.clear()
+                if step.score or step.finished:
+                    self.record.scores = _scores(step)
+                yield step
+
+        return steps_of_training()
+
+    def fit(
+        self,
+        data: Labelled,
+        validation: Labelled | None = None,
+        *,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        steps: int | None = None,
+        val_fraction: float = 0.1,
+        batch: int = BATCH,
+        learning_rate: float = LEARNING_RATE,
+        balance: bool = False,
+        stack_share: float = 1.0,
+        seed: int = 0,
+    ) -> Self:
+        """Trains to the end of the budget, with a progress bar in a terminal and in a notebook.
+
+        Returns the classifier itself. The parameters are those of `train`, which gives each step.
+        """
+        training = self.train(
+            data,
+            validation,
+            minutes=minutes,
+            epochs=epochs,
+            steps=steps,
+            val_fraction=val_fraction,
+            batch=batch,
+            learning_rate=learning_rate,
+            balance=balance,
+            stack_share=stack_share,
+            seed=seed,
+        )
+        progress.show(training, lambda step: f"accuracy {step.score.accuracy:.1%}")
+        return self
 
     def _fit_to_budget(self, texts: Texts, config: TrainConfig) -> tuple[Augmentation, int | None]:
         """Returns the augmentation, with the length that texts are cut to, and the threads to use.
@@ -228,17 +304,6 @@ class TextClassifier:
             augmentation = replace(augmentation, longest=longest)
         return augmentation, threads
 
-    def _steps(
-        self, task: ClassificationTask, config: TrainConfig, state: TrainingState, remark: str
-    ) -> Iterator[Step]:
-        for step in train(self.model, task, config, state):
-            if remark:
-                step = replace(step, remark="; ".join(filter(None, [remark, step.remark])))
-                remark = ""
-            if step.score or step.finished:
-                self.record.scores = _scores(step)
-            yield step
-
     def keep(self, steps: Iterator[Step], folder: str | Path) -> Iterator[Step]:
         """Yields the steps of a training; saves the classifier whenever it is the best so far.
 
@@ -259,70 +324,51 @@ class TextClassifier:
     def predict(self, text: str) -> dict[str, float]:
         """Returns the probability of each class, likeliest first.
 
-        Raises ChargenError for a text without a single known character that is not white space: what
-        the classifier said of it would be said of nothing.
+        Raises ChargenError for several texts, which are for `predict_many`, and for a text without a
+        known character that is not white space: there would be nothing to judge.
         """
-        classes = next(self.predict_many([text]))
-        if not classes:
+        ids, coverage = self._encode(text)
+        if coverage.blank:
             raise _no_verdict(text)
-        return classes
+        return next(self._predict([ids]))
 
-    def predict_many(self, texts: Iterable[str], batch: int = 64) -> Iterator[dict[str, float]]:
+    def predict_many(self, texts: str | Iterable[str], batch: int = 64) -> Iterator[dict[str, float]]:
         """Yields what `predict` returns for each text, {} instead of an error; `batch` at a time."""
-        remaining = iter(texts)
+        remaining, batch = iter(arguments.several(texts, "texts")), arguments.count(batch, "batch", 1)
         while some_texts := list(islice(remaining, batch)):
             encoded = [self._encode(text) for text in some_texts]
             predictions = self._predict([ids for ids, coverage in encoded if not coverage.blank])
             for _, coverage in encoded:
                 yield {} if coverage.blank else next(predictions)
 
-    def coverage(self, texts: Iterable[str]) -> Coverage:
+    def coverage(self, texts: str | Iterable[str]) -> Coverage:
         """Returns how much of the texts it reads: how many are cut, which characters are unknown."""
-        return sum((self._encode(text)[1] for text in texts), Coverage())
+        return sum((self._encode(text)[1] for text in arguments.several(texts, "texts")), Coverage())
 
     @property
     def longest(self) -> str:
         """The length up to which a text is read, for a person."""
-        unit = "characters" if self.tokenizer.kind == "char" else "tokens"
-        return f"{self.record.max_length:,} {unit}"
+        return f"{self.record.max_length:,} {self.unit}"
+
+    @property
+    def unit(self) -> str:
+        """The name of what it reads one by one: characters or tokens."""
+        return "characters" if self.tokenizer.kind == "char" else "tokens"
 
     def evaluate(self, data: Labelled) -> ClassScore:
         """Scores the predictions on labelled texts; a label that is no class of it counts as wrong."""
-        return evaluate(self.model, self._texts(data), self.classes)
+        return evaluate(self.model, self._texts(_labelled(data, "data")), self.classes)
 
-    @default_modes()
     def explain(self, text: str) -> tuple[dict[str, float], list[tuple[str, float]]]:
         """Returns the prediction, and (piece, weight) for each piece of the text.
 
-        The weight is how much the piece counts for the likeliest class. With attention pooling it is
-        the attention; all weights, with that of the beginning of the text, sum to 1. Otherwise it is
-        gradient times input (Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713): about what the
-        piece added to the logit of the class.
+        The weight is how much the piece counts for the likeliest class; see
+        `inspection.explanation.explain`.
         """
         ids, coverage = self._encode(text)
         if coverage.blank:
             raise _no_verdict(text)
-        batch, lengths = (
-            tensor.to(self.model.head.weight.device)
-            for tensor in Texts.concatenate([ids], [0]).batch(np.array([0]))
-        )
-        stack = self.model.stack
-        embedded = stack.embedding(batch).detach().requires_grad_()
-        outputs, _ = stack.read(embedded, stack.initial_state(1), lengths=lengths)
-        if self.model.config.pooling == "attention":
-            weights = self.model.attention_weights(outputs, lengths)[:, 0]
-        else:
-            likeliest = self.model.classify(outputs, lengths)[0].max()
-            (gradient,) = torch.autograd.grad(likeliest, embedded)
-            weights = (gradient * embedded).sum(-1)[:, 0]
-        pieces, pending = [], 0.0
-        stream = self.tokenizer.detokenizer()
-        for token, weight in zip(ids[1:].tolist(), weights[1:].tolist(), strict=True):
-            pending += weight  # a character of several bytes has the sum of their weights
-            if piece := stream.push(token):
-                pieces.append((piece, pending))
-                pending = 0.0
-        return next(self._predict([ids])), pieces
+        return next(self._predict([ids])), explain(self.model, self.tokenizer, ids)
 
     def _predict(self, texts: list[Ids]) -> Iterator[dict[str, float]]:
         if not texts:
@@ -336,6 +382,8 @@ class TextClassifier:
         return encode_labelled(data, self.tokenizer, self.classes, self.record.max_length)
 
     def _encode(self, text: str) -> tuple[Ids, Coverage]:
+        instead = "several texts are for list(reader.predict_many(texts))"
+        text = arguments.text(text, "the text", instead)
         return encode_truncated(text, self.tokenizer, self.record.max_length)
 
 
@@ -343,6 +391,19 @@ def _no_verdict(text: str) -> ChargenError:
     if not text.strip():
         return ChargenError("there is no verdict on an empty text")
     return ChargenError(f"there is no verdict: the classifier knows no character of {text[:40]!r}")
+
+
+def _labelled(data: Any, name: str) -> Labelled:
+    """Returns labelled texts as they are; raises ChargenError for anything else."""
+    if isinstance(data, Labelled):
+        if not len(data):
+            raise ChargenError(f"{name} holds no texts", "give at least a few for each class")
+        return data
+    if isinstance(data, str | os.PathLike):
+        hint = f"give Labelled.open({os.fspath(data)!r})"
+    else:
+        hint = "give Labelled(texts, labels), with two lists of one length"
+    raise ChargenError(f"{name} must be Labelled, got {arguments.shown(data)}", hint)
 
 
 def _scores(step: Step) -> dict[str, Any]:

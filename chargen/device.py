@@ -13,6 +13,7 @@ from torch import Tensor
 from chargen.errors import ChargenError, DeviceError, first_line
 from chargen.model import CELLS, ClassifierConfig, ModelConfig
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
 BF16_MIN_HIDDEN = 128  # the hidden size from which bf16 is faster than fp32 on a CPU
 
 
@@ -96,6 +97,8 @@ def find_device(name: str, precision: str = "auto") -> torch.device:
     A GPU has to pass a small training in `precision`. Raises ChargenError where torch cannot use the
     device on this machine.
     """
+    if str(name).partition(":")[0] not in DEVICES:
+        raise ChargenError(f"there is no device {name!r}", f"choose one of {', '.join(DEVICES)}")
     has_cuda, has_metal = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         name = "cuda" if has_cuda and not device_fault("cuda", precision) else "cpu"

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
-
-from chargen.data.cache import encode, encode_in_order
+from chargen import arguments
+from chargen.data.cache import encode_in_order
 from chargen.data.corpus import Corpus, split
-from chargen.data.documents import SPLIT_SEED, adapt, documents
-from chargen.data.text import Text
+from chargen.data.documents import SPLIT_SEED, documents
+from chargen.data.sources import Source, open_text
 from chargen.device import find_device
+from chargen.errors import ChargenError
 from chargen.evaluation.language import Score, evaluate
-from chargen.generation.decoder import Decoder
+from chargen.generation.decoder import Decoder, WeightSnapshot
 from chargen.generation.prefix import Prefix
 from chargen.generation.sampler import Sampler
-from chargen.inspection.components import ComponentCorrelation, components
-from chargen.inspection.gradients import GradientReach, gradients
-from chargen.inspection.states import Layers, states
-from chargen.inspection.surprise import Surprise, surprise
+from chargen.inspection.inspectable import Inspectable, as_lines
 from chargen.model import LanguageModel, ModelConfig
+from chargen.rendering import progress as progress_bar
 from chargen.storage import checkpoint
 from chargen.storage.record import CorpusRecord, Record
-from chargen.tokenizers.base import Ids, Tokenizer
+from chargen.suggestions import MAKES, suggests
+from chargen.tokenizers.base import Tokenizer
 from chargen.tokenizers.build import build_tokenizer
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
@@ -41,27 +38,39 @@ from chargen.training.state import TrainingState
 STARTER = Path(__file__).parent / "starter"
 
 
-class TextGenerator:
+@suggests
+class TextGenerator(Inspectable):
     """A language model with its tokenizer: trains on text, writes like it, scores text.
 
-    writer = TextGenerator.new(text, hidden_size=256)
-    for step in writer.train(text, minutes=3):
-        ...
+    writer = TextGenerator.new(text, hidden_size=256).fit(text, minutes=3)
     print(writer.generate("Once ", length=200, seed=1))
+
+    Writing uses the weights that `model` has at the call, whatever has changed them.
     """
 
     def __init__(
         self, model: LanguageModel, tokenizer: Tokenizer, record: Record | None = None
     ) -> None:
+        if not isinstance(model, LanguageModel):
+            raise TypeError(f"a TextGenerator holds a LanguageModel; {MAKES['TextGenerator']}")
         self.model = model
         self.tokenizer = tokenizer
         self.record = record or Record()
         self._decoders: dict[str, Decoder] = {}  # by the kind of their weights
+        self._snapshot: WeightSnapshot | None = None  # of the weights that the decoders have
+
+    def __repr__(self) -> str:
+        name, bits = self.record.corpus.name, self.record.scores.get("val_bits_per_character")
+        trained = f"trained on {name!r}" if name else "untrained"
+        score = f": {bits:.2f} bits per character" if bits else ""
+        unit = {"char": "characters", "byte": "bytes"}.get(self.tokenizer.kind, "pieces")
+        vocabulary = f"{len(self.tokenizer):,} {unit}"
+        return f"TextGenerator({self.model.config.summary()}, {vocabulary}, {trained}{score})"
 
     @classmethod
     def new(
         cls,
-        text: str,
+        text: Source,
         *,
         tokenizer: str = "char",
         vocab_size: int = 1024,
@@ -76,7 +85,8 @@ class TextGenerator:
         """Returns an untrained generator; only the vocabulary comes from `text`.
 
         Args:
-            text: the characters to build a vocabulary of, usually the text to train on.
+            text: a string or the Path of a file, usually the text to train on. Its characters become
+                the vocabulary.
             tokenizer: "char", "byte", "bpe" or "unigram".
             vocab_size: pieces of "bpe" and "unigram".
             split_on: "line", "blank-line" or any other separator. The text is then a collection of
@@ -91,7 +101,10 @@ class TextGenerator:
         Raises:
             ChargenError: for a value out of range, and for a text without characters.
         """
-        parts = Text.from_string(text).pieces()
+        vocab_size = arguments.count(vocab_size, "vocab_size", 1)
+        if split_on is not None and not arguments.text(split_on, "split_on"):
+            raise ChargenError("split_on is empty", 'set {split_on} to "line", for example')
+        parts = open_text(text).pieces()
         if split_on is not None:
             parts = documents(parts, split_on)
         built = build_tokenizer(tokenizer, parts, vocab_size, split_on is not None)
@@ -100,9 +113,12 @@ class TextGenerator:
         return cls(LanguageModel.new(config, seed), built, record)
 
     @classmethod
-    def load(cls, folder: str | Path) -> TextGenerator:
-        """Loads a checkpoint folder. Raises ChargenError if it does not hold a sound generator."""
-        model, tokenizer, record = checkpoint.load(Path(folder))
+    def load(cls, folder: str | Path | None = None) -> TextGenerator:
+        """Loads a checkpoint folder, or without one the starter model that comes with the package.
+
+        Raises ChargenError if the folder does not hold a sound generator.
+        """
+        model, tokenizer, record = checkpoint.load(STARTER if folder is None else Path(folder))
         return cls(model, tokenizer, Record.from_json(record))
 
     def save(self, folder: str | Path, half: bool = False) -> None:
@@ -116,7 +132,7 @@ class TextGenerator:
         checkpoint.save(Path(folder), self.model, self.tokenizer, record, half)
 
     def prepare(
-        self, text: str | Text, val_fraction: float = 0.1, split_seed: int | None = SPLIT_SEED
+        self, text: Source, val_fraction: float = 0.1, split_seed: int | None = SPLIT_SEED
     ) -> Corpus:
         """Returns a text in this generator's tokens, in memory, split for training and validation.
 
@@ -124,17 +140,18 @@ class TextGenerator:
         `split_seed`, or for None the last ones. Raises ChargenError for a text that is too short to
         train on, and for characters that the vocabulary lacks.
         """
-        source = Text.from_string(text) if isinstance(text, str) else text
-        split_on = self._split_on
+        val_fraction = arguments.number(val_fraction, "the validation fraction", least=0, below=1)
+        source, split_on = open_text(text), self._split_on
         if split_on is None or split_seed is None:
             ids = self._ids(source)
         else:
+            split_seed = arguments.count(split_seed, "split_seed")
             ids = encode_in_order(source, self.tokenizer, split_on, split_seed)
         return split(ids, self.tokenizer, source, split_on, val_fraction, split_seed)
 
     def train(
         self,
-        text: str | Text | Corpus,
+        text: Source | Corpus,
         *,
         minutes: float | None = None,
         epochs: float | None = None,
@@ -149,7 +166,7 @@ class TextGenerator:
         progress: TrainingState | None = None,
         ranks: Ranks = ALONE,
     ) -> Iterator[Step]:
-        """Trains step by step; yields what each step gave.
+        """Trains step by step; yields what each step gave. Nothing happens before the first one.
 
         The budget is one of `minutes`, `epochs` (passes over the training part) and `steps`; without
         one, five minutes. Without `batch` and `window`, a short text gets smaller ones than a long
@@ -166,13 +183,56 @@ class TextGenerator:
             minutes, epochs, steps, seed=seed, precision=precision, generations=generations
         )
         fitting = fit_batch(config, len(corpus.training))
-        config = replace(config, batch=batch or fitting.batch, window=window or fitting.window)
+        config = replace(
+            config,
+            batch=fitting.batch if batch is None else batch,
+            window=fitting.window if window is None else window,
+        )
         refuse_large_batch(config, len(corpus.training))
         threads = None
         if learning_rate is None:
             learning_rate, threads = measured_rate(self.model, config, len(corpus.training))
         config = replace(config, learning_rate=learning_rate)
-        return self.train_on(corpus, config, progress, ranks, threads)
+
+        def lazily() -> Iterator[Step]:
+            yield from self.train_on(corpus, config, progress, ranks, threads)
+
+        return lazily()
+
+    def fit(
+        self,
+        text: Source | Corpus,
+        *,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        steps: int | None = None,
+        val_fraction: float = 0.1,
+        batch: int | None = None,
+        window: int | None = None,
+        learning_rate: float | None = None,
+        seed: int = 0,
+        precision: str = "auto",
+        generations: int = 1,
+    ) -> Self:
+        """Trains to the end of the budget, with a progress bar in a terminal and in a notebook.
+
+        Returns the generator itself. The parameters are those of `train`, which gives each step.
+        """
+        training = self.train(
+            text,
+            minutes=minutes,
+            epochs=epochs,
+            steps=steps,
+            val_fraction=val_fraction,
+            batch=batch,
+            window=window,
+            learning_rate=learning_rate,
+            seed=seed,
+            precision=precision,
+            generations=generations,
+        )
+        progress_bar.show(training, lambda step: f"{step.val_bits_per_character:.3f} bits/character")
+        return self
 
     def train_on(
         self,
@@ -209,7 +269,6 @@ class TextGenerator:
         state = state or TrainingState.begin(self.model, config, ranks=ranks)
         state.threads = state.threads or threads
         for step in train(self.model, corpus, config, state, ranks):
-            self._decoders.clear()  # their copies of the weights are out of date
             if step.score or step.finished:
                 self.record.scores = _scores(step)
             yield step
@@ -217,14 +276,14 @@ class TextGenerator:
     def stream(
         self,
         prompt: str = "",
-        *,
         length: int = 500,
+        *,
         temperature: float = 0.8,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Iterable[str] = (),
     ) -> Iterator[str]:
         """Yields the prompt, then new text, piece by piece.
 
@@ -232,13 +291,14 @@ class TextGenerator:
 
         Args:
             prompt: what the text begins with.
-            length: characters of new text, at most; a document may end before.
+            length: characters of new text, at most; a document may end earlier.
             temperature: 0 or more; 0 takes the likeliest token, below 1 is safer, above 1 wilder.
             top_k: 1 or more; draws among the k likeliest tokens only.
-            top_p: above 0, at most 1; among the fewest tokens whose probabilities add up to p.
-            min_p: from 0 to 1; among the tokens at least p times as likely as the likeliest.
+            top_p: above 0, at most 1; draws among the likeliest tokens, as many as together have the
+                probability p.
+            min_p: from 0 to 1; draws among the tokens at least p times as likely as the likeliest.
             seed: 0 or more; the same seed gives the same text. None gives another one each time.
-            stop: texts before which the new text ends.
+            stop: a text, or several, before which the new text ends.
 
         Raises:
             ChargenError: for a value out of range, and for a character of the prompt that the
@@ -252,16 +312,16 @@ class TextGenerator:
     def generate(
         self,
         prompt: str = "",
-        *,
         length: int = 500,
+        *,
         temperature: float = 0.8,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Iterable[str] = (),
     ) -> str:
-        """Returns the prompt and new text; the arguments are those of `stream`."""
+        """Returns one string, the prompt and the new text; the arguments are those of `stream`."""
         prefix = self._read(prompt)
         sampler = Sampler(temperature, top_k, top_p, min_p)
         new = (pieces[0] for pieces in prefix.streams(1, length, sampler, seed, stop))
@@ -270,15 +330,15 @@ class TextGenerator:
     def generate_many(
         self,
         prompt: str = "",
-        *,
-        num: int,
+        num: int = 1,
         length: int = 500,
+        *,
         temperature: float = 0.8,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Iterable[str] = (),
     ) -> list[str]:
         """Returns `num` texts, drawn together; the other arguments are those of `stream`.
 
@@ -319,93 +379,24 @@ class TextGenerator:
             return prefix
         return prefix.on_gpu(deepcopy(self.model).to(target).eval())
 
-    def score(self, text: str | Text, window: int | None = None) -> Score:
+    def score(self, text: Source, window: int | None = None) -> Score:
         """Scores how well the model predicts a text; see `evaluation.language.evaluate`.
 
         With `window`, the state is reset every `window` tokens.
         """
-        source = Text.from_string(text) if isinstance(text, str) else text
-        return evaluate(self.model, self._ids(source), self.tokenizer, window)
-
-    def surprise(self, text: str | Text) -> Surprise:
-        """Returns the surprise at each character of a text, and what the model expected instead.
-
-        Characters are adapted like those of a prompt, see `read`.
-        """
-        return surprise(self.model, self.tokenizer, self._adapted(text))
-
-    def states(self, text: str | Text) -> Layers:
-        """Returns states and gates while reading a text: for each layer, arrays (T, H) by name.
-
-        The names are those of `inspection.states.STATE_KINDS`; `pieces` has the T texts.
-        """
-        return states(self.model, self._adapted(text))
-
-    def pieces(self, text: str | Text) -> list[str]:
-        """Returns the texts of the tokens (T,) that the model reads, one for each row of `states`."""
-        return [self.tokenizer.name(token) for token in self._adapted(text).tolist()]
-
-    def components(self, text: str | Text) -> list[ComponentCorrelation]:
-        """Finds components of the state that correlate with a property of the text, strongest first.
-
-        Raises ChargenError for a text of fewer than a hundred characters.
-        """
-        return components(self.model, self.tokenizer, self._adapted(text))
-
-    def gradients(self, text: str | Text, farthest: int = 200, seed: int = 0) -> GradientReach:
-        """Measures how far back the gradient and the memory reach, at distances 1 to `farthest`.
-
-        `seed` draws the positions of the text at which they are measured. Raises ChargenError for a
-        text that is too short.
-        """
-        return gradients(self.model, self._adapted(text), farthest, seed)
-
-    def adapt(self, text: str, skip: bool = False) -> tuple[str, list[str]]:
-        """Replaces characters that the vocabulary lacks, document by document; see `Tokenizer.adapt`.
-
-        What separates the documents stays, although no document contains it.
-        """
-        return adapt(text, self.tokenizer, self._split_on, skip)
-
-    def _adapted(self, text: str | Text) -> Ids:
-        characters = text if isinstance(text, str) else "".join(text.pieces())
-        return self._ids(Text.from_string(self._with_warnings(*self.adapt(_newlines(characters)))))
-
-    def _ids(self, text: Text) -> Ids:
-        """Returns the tokens of a text; the end symbol closes each document."""
-        parts = list(encode(text, self.tokenizer, self._split_on))
-        return np.concatenate(parts or [np.zeros(0, self.tokenizer.dtype)])
-
-    @property
-    def _split_on(self) -> str | None:
-        return self.record.corpus.split_on
+        window = None if window is None else arguments.count(window, "window", 1)
+        return evaluate(self.model, self._ids(open_text(text)), self.tokenizer, window)
 
     def _read(self, text: str, weights: str = "fp32") -> Prefix:
-        text = self._with_warnings(*self.tokenizer.adapt(_newlines(text)))
+        is_number = isinstance(text, int)
+        instead = f"a number of characters is length={text}" if is_number else ""
+        text = arguments.text(text, "the prompt", instead)
+        text = self._with_warnings(*self.tokenizer.adapt(as_lines(text)))
+        if self._snapshot is None or not self._snapshot.matches(self.model):
+            self._decoders, self._snapshot = {}, WeightSnapshot(self.model)
         if weights not in self._decoders:
             self._decoders[weights] = Decoder(self.model, weights)
         return Prefix.from_text(text, self.tokenizer, self._decoders[weights])
-
-    def _with_warnings(self, adapted: str, notes: list[str]) -> str:
-        """Returns an adapted text; warns of each substitution in it."""
-        for note in notes:
-            warnings.warn(note, stacklevel=_caller_level())
-        return adapted
-
-
-def _newlines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _caller_level() -> int:
-    """Returns the `stacklevel` at which a warning names the line that called this package.
-
-    Python 3.12 has `skip_file_prefixes` for this.
-    """
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _scores(step: Step) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from chargen import arguments
 from chargen.errors import ChargenError
 from chargen.modes import default_modes
 
@@ -91,16 +92,13 @@ class ModelConfig:
     bidirectional: bool = False  # whether to read in both directions, as only a classifier can
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
+        if self.cell not in tuple(CELLS):
             raise ChargenError(f"there is no cell {self.cell!r}", f"choose one of {', '.join(CELLS)}")
         for name in ("vocab_size", "num_layers", "hidden_size", "embedding_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= MAX_SIZE:
-                raise ChargenError(
-                    f"{name} must be a whole number from 1 to {MAX_SIZE:,}, got {value!r}"
-                )
-        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise ChargenError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
+            size = arguments.count(getattr(self, name), name, 1, MAX_SIZE)
+            object.__setattr__(self, name, size)  # Python's own number in place of NumPy's
+        dropout = arguments.number(self.dropout, "dropout", least=0, below=1)
+        object.__setattr__(self, "dropout", dropout)
         if not isinstance(self.bidirectional, bool):
             raise ChargenError(f"bidirectional must be true or false, got {self.bidirectional!r}")
 
@@ -122,6 +120,12 @@ class ModelConfig:
         """The number of parameters of the model."""
         return self.stack_parameters + self.vocab_size * (self.hidden_size + 1)
 
+    def summary(self) -> str:
+        """Returns the shape in a few words, such as "lstm 2 × 256, 0.86 M parameters"."""
+        cell = f"bidirectional {self.cell}" if self.bidirectional else self.cell
+        size = f"{self.num_layers} × {self.hidden_size}"
+        return f"{cell} {size}, {self.parameters / 1e6:.2f} M parameters"
+
     @property
     def basis_size(self) -> int:
         """The size of the optimiser's bases: for each matrix of a generator, its inputs squared."""
@@ -137,8 +141,7 @@ class ClassifierConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.classes, int) or not 2 <= self.classes <= MAX_SIZE:
-            raise ChargenError(f"classes must be a whole number of at least 2, got {self.classes!r}")
+        object.__setattr__(self, "classes", arguments.count(self.classes, "classes", 2, MAX_SIZE))
         if self.pooling not in POOLINGS:
             raise ChargenError(
                 f"there is no pooling {self.pooling!r}", f"choose one of {', '.join(POOLINGS)}"
@@ -303,9 +306,14 @@ class LanguageModel(nn.Module):
         return self.stack.initial_state(batch)
 
     def forward(
-        self, ids: Tensor, state: State, dropout: DropoutMask | None = None
+        self, ids: Tensor, state: State | None = None, dropout: DropoutMask | None = None
     ) -> tuple[Tensor, State]:
-        """Reads `ids` (T, B) from `state`; returns logits (T, B, V) and the state after them."""
+        """Reads `ids` (T, B) from `state`; returns logits (T, B, V) and the state after them.
+
+        None is the empty state. Raises ChargenError where `ids` is no such tensor.
+        """
+        arguments.check_ids(ids)
+        state = self.initial_state(ids.shape[1]) if state is None else state
         outputs, state = self.stack(ids, state, dropout)
         return self.head(outputs), state
 
@@ -352,8 +360,9 @@ class Classifier(nn.Module):
         """Reads texts (T, B) of `lengths` (B,); returns logits (B, C) and outputs (T, B, width).
 
         Padding behind a text takes no part: no output within a text depends on it, and only outputs
-        within texts are pooled.
+        within texts are pooled. Raises ChargenError where `ids` is no such tensor.
         """
+        arguments.check_ids(ids)
         state = self.stack.initial_state(ids.shape[1])
         outputs, _ = self.stack(ids, state, dropout, lengths)
         return self.classify(outputs, lengths, dropout), outputs
@@ -399,7 +408,7 @@ def _seeded(config: ModelConfig, seed: int) -> Iterator[None]:
     """Seeds torch's generator inside the `with` block only, and explains a lack of memory."""
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(arguments.count(seed, "seed"))
             yield
     except RuntimeError as error:  # torch raises it where it cannot allocate
         raise ChargenError(

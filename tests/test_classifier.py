@@ -1,6 +1,9 @@
 """What a user holds to sort texts with, in Python and by the command."""
 
+import copy
+import inspect
 import json
+import math
 import re
 
 import numpy as np
@@ -417,3 +420,49 @@ def test_d18_each_decision_of_a_training_is_said_with_its_option(run, table):
         "seed 0 (--seed), on cpu (--device)",
     ):
         assert decision in err
+
+
+# Training in Python -------------------------------------------------------------------------------
+
+
+def test_n11_fit_trains_to_the_end_and_returns_the_classifier(moods):
+    by_loop = TextClassifier.new(moods, hidden_size=8)
+    for _ in by_loop.train(moods, steps=5):
+        pass
+    reader = TextClassifier.new(moods, hidden_size=8)
+    assert reader.fit(moods, steps=5) is reader
+    assert reader.record.training == by_loop.record.training
+    assert reader.predict("the sea was bad") == by_loop.predict("the sea was bad")
+
+
+def test_n11_fit_takes_what_train_takes():
+    fit, train = (
+        inspect.signature(method).parameters for method in (TextClassifier.fit, TextClassifier.train)
+    )
+    assert {k: p.default for k, p in fit.items()} == {k: p.default for k, p in train.items()}
+
+
+def test_n11_a_training_without_a_loop_changes_nothing(moods):
+    reader = TextClassifier.new(moods, hidden_size=8)
+    record = copy.deepcopy(reader.record)
+    weights = copy.deepcopy(reader.model.state_dict())
+    reader.train(moods, steps=5)
+    assert reader.record == record
+    assert all(torch.equal(weights[name], new) for name, new in reader.model.state_dict().items())
+
+
+def test_n12_the_loss_of_a_classifier_is_that_of_its_classes(moods):
+    reader = TextClassifier.new(moods, hidden_size=8)
+    steps = list(reader.train(moods, steps=60, seed=0))
+    # An untrained classifier predicts uniformly: log 2 nats per text, whatever it reads beside.
+    assert steps[0].loss == pytest.approx(math.log(2), abs=0.01)
+    assert all(0 < step.mean_loss < 1 for step in steps)
+    assert steps[-1].loss == steps[-2].loss
+
+
+def test_n4_a_classifier_predicts_with_the_weights_that_it_has(moods):
+    reader = TextClassifier.new(moods, hidden_size=8)
+    before = reader.predict("the sea was bad")
+    with torch.no_grad():
+        reader.model.head.bias += torch.tensor([3.0, 0.0])
+    assert reader.predict("the sea was bad") != before

@@ -1,13 +1,17 @@
 """The generator as a user holds it."""
 
+import copy
 import inspect
+import io
+import math
+import re
 import typing
 
 import pytest
 import torch
 
 import chargen
-from chargen import ChargenError, Prefix, Sampler, TextGenerator
+from chargen import ChargenError, LanguageModel, Prefix, Sampler, TextGenerator
 
 
 def test_it_writes_like_its_corpus(poet, verse):
@@ -79,7 +83,7 @@ def test_the_keywords_of_writing_are_explicit_and_the_same_everywhere(holder, me
     keywords = {
         name: parameter.default
         for name, parameter in inspect.signature(getattr(holder, method)).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name != "num"
+        if name not in ("self", "prompt", "num")
     }
     assert keywords == {
         "length": 500,
@@ -141,7 +145,7 @@ def test_training_on_forgets_the_old_weights_in_writing(verse):
 
 
 def test_a_negative_seed_is_an_error(poet):
-    with pytest.raises(ChargenError, match="seed must be 0 or more, got -1"):
+    with pytest.raises(ChargenError, match="seed must be a whole number from 0, got -1"):
         poet.generate(seed=-1)
 
 
@@ -156,3 +160,155 @@ def test_half_precision_halves_the_file_and_keeps_the_score(poet, verse, tmp_pat
     bits = [writer.score(verse).bits_per_character for writer in (poet, again)]
     assert bits[0] == pytest.approx(bits[1], abs=1e-3)
     assert len(again.generate("the sea", length=20, seed=1)) == len("the sea") + 20
+
+
+# The weights that write are those of the model ----------------------------------------------------
+
+
+def _descend(model):
+    """Takes a step of plain torch that changes every weight."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=5.0)
+    logits, _ = model(torch.arange(8)[:, None])
+    logits.logsumexp(-1).sum().backward()
+    optimizer.step()
+
+
+def _of_another_seed(model):
+    return LanguageModel.new(model.config, 99).state_dict()
+
+
+def _replace_data(model):
+    for weight, other in zip(model.parameters(), _of_another_seed(model).values(), strict=True):
+        weight.data = other
+
+
+def _copy_to_data(model):  # torch does not count a change of `data`
+    for weight, other in zip(model.parameters(), _of_another_seed(model).values(), strict=True):
+        weight.data.copy_(other)
+
+
+def _change_one(model):
+    with torch.no_grad():
+        model.head.bias[3] += 50
+
+
+CHANGES = {
+    "an optimizer": _descend,
+    "load_state_dict": lambda model: model.load_state_dict(_of_another_seed(model)),
+    "new data": _replace_data,
+    "values of data": _copy_to_data,
+    "one number": _change_one,
+    "scaled logits": lambda model: model.scale_logits(0.01),
+}
+
+
+@pytest.mark.parametrize("weights", ["fp32", "int8"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_n4_whatever_changes_the_weights_is_in_the_next_text(verse, change, weights):
+    writer = TextGenerator.new(verse, hidden_size=16)
+
+    def write(writer):
+        return writer.read("the", weights).generate(200, seed=1), writer.generate("the", seed=1)
+
+    before = write(writer)
+    assert write(writer) == before
+    change(writer.model)
+    after = write(writer)
+    assert after == write(TextGenerator(writer.model, writer.tokenizer))
+    assert all(new != old for new, old in zip(after, before, strict=True))
+
+
+def test_n4_another_model_in_its_place_writes(verse):
+    writer = TextGenerator.new(verse, hidden_size=16)
+    before = writer.generate(seed=1)
+    writer.model = TextGenerator.new(verse, hidden_size=24, cell="gru").model
+    assert writer.generate(seed=1) != before
+    assert writer.read("a").generate(seed=1) == TextGenerator(writer.model, writer.tokenizer).read(
+        "a"
+    ).generate(seed=1)
+
+
+def test_n4_a_prefix_keeps_the_weights_that_it_was_read_with(verse):
+    writer = TextGenerator.new(verse, hidden_size=16)
+    prefix = writer.read("the")
+    before = prefix.generate(50, seed=1)
+    writer.model.load_state_dict(_of_another_seed(writer.model))
+    assert prefix.generate(50, seed=1) == before
+    assert writer.read("the").generate(50, seed=1) != before
+
+
+def test_n4_weights_that_have_not_changed_are_laid_out_once(poet, monkeypatch):
+    poet.generate("the", length=1)
+    monkeypatch.setattr("chargen.generator.Decoder", None)
+    poet.generate("a bird", length=1)
+
+
+# Stop texts ---------------------------------------------------------------------------------------
+
+
+def test_n5_a_string_is_one_stop_text(poet):
+    prefix = poet.read("the sea")
+    written = {
+        form: prefix.generate(200, seed=3, stop=stop)
+        for form, stop in {"string": "now", "list": ["now"], "letters": list("now")}.items()
+    }
+    assert written["string"] == written["list"] != written["letters"]
+    assert poet.generate("the sea", seed=3, stop="now") == "the sea" + written["list"]
+    assert list(poet.stream("the sea", 50, seed=3, stop="now")) == list(
+        poet.stream("the sea", 50, seed=3, stop=("now",))
+    )
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def test_n11_fit_trains_to_the_end_and_returns_the_generator(verse, capsys):
+    by_loop = TextGenerator.new(verse, hidden_size=16)
+    for _ in by_loop.train(verse, steps=20):
+        pass
+    writer = TextGenerator.new(verse, hidden_size=16)
+    assert writer.fit(verse, steps=20) is writer
+    assert writer.record.training == by_loop.record.training
+    assert writer.generate(seed=1) == by_loop.generate(seed=1)
+    assert capsys.readouterr() == ("", "")  # where stderr is no terminal, nothing is shown
+
+
+def test_n11_in_a_terminal_fit_shows_a_bar(verse, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    TextGenerator.new(verse, hidden_size=16).fit(verse, steps=5)
+    last = terminal.getvalue().split("\r")[-1]
+    assert "100%" in last
+    assert re.search(r"loss \d\.\d+ nats, validation \d\.\d+ bits/character", last)
+
+
+def test_n11_fit_takes_what_train_takes():
+    def parameters(method):
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(method).parameters.items()
+            if name not in ("progress", "ranks")  # of `Run` and of several processes
+        }
+
+    assert parameters(TextGenerator.fit) == parameters(TextGenerator.train)
+
+
+def test_n11_a_training_without_a_loop_changes_nothing(verse):
+    writer = TextGenerator.new(verse, hidden_size=16)
+    record = copy.deepcopy(writer.record)
+    weights = copy.deepcopy(writer.model.state_dict())
+    writer.train(verse, steps=5)
+    assert writer.record == record
+    assert all(torch.equal(weights[name], new) for name, new in writer.model.state_dict().items())
+
+
+@pytest.mark.parametrize("generations", [1, 2])
+def test_n12_every_loss_is_a_number_and_the_last_one_that_of_the_last_batch(verse, generations):
+    writer = TextGenerator.new(verse, hidden_size=16)
+    steps = list(writer.train(verse, steps=20, generations=generations))
+    assert all(math.isfinite(step.loss) and math.isfinite(step.mean_loss) for step in steps)
+    assert steps[-1].finished
+    assert steps[-1].loss == steps[-2].loss

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import subprocess
 import sys
 import typing
 from importlib import import_module
@@ -54,6 +55,13 @@ def test_only_public_names_are_offered():
         assert getattr(chargen, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Writer'"):
         _ = chargen.Writer
+
+
+def test_n3_nothing_else_is_bound_in_the_package():
+    # What a completion finds that does not ask `dir`.
+    code = "import chargen; print([name for name in vars(chargen) if not name.startswith('_')])"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_type_checker_knows_the_same_names():

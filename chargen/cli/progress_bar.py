@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chargen.cli.signals import asked_to_stop
 from chargen.cli.terminal import say
+from chargen.rendering.progress import format_seconds, status
 from chargen.training.distributed import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def watch(
     with bar, asked_to_stop() as signals:
         for step in steps:
             bar.n = 100 * step.progress
-            bar.set_description_str(_status(step, score), refresh=False)
+            bar.set_description_str(status(step, score), refresh=False)
             bar.update(0)
             if step.score and not step.finished:
                 score, details = describe(step)
@@ -55,21 +56,6 @@ def watch(
         bar.close()
         say(f"stopped at step {step.number:,}{stopped}")
         raise SystemExit(128 + (signals[0] if signals else signal.SIGTERM))
-
-
-def format_seconds(seconds: float) -> str:
-    """Returns a duration as minutes:seconds, or as hours:minutes:seconds from an hour on."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def _status(step: Step, score: str) -> str:
-    """Returns what stands beside the bar."""
-    left = step.seconds * (1 / max(step.progress, 1e-3) - 1)
-    speed = f"{step.characters_per_second:,.0f} characters/s"
-    score = f", validation {score}" if score else ""
-    return f"loss {step.mean_loss:.3f} nats{score}, {speed}, {format_seconds(left)} left"
 
 
 def _line(step: Step, score: str, details: str) -> str:

@@ -73,7 +73,7 @@ class Coverage:
         return notes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Texts:
     """N tokenized texts in one array, with their labels."""
 
@@ -94,6 +94,9 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    def __repr__(self) -> str:
+        return f"Texts({len(self):,} texts, {len(self.ids):,} tokens)"
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:

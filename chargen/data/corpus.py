@@ -23,13 +23,15 @@ from chargen.data.cache import tokenize
 from chargen.data.documents import SPLIT_SEED, training_count
 from chargen.data.text import Text
 from chargen.errors import ChargenError
+from chargen.suggestions import suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 
 SCORED = 1 << 17  # validation tokens, at most, that final scores and baselines are measured on
 SMALLEST = 64  # training tokens; a shorter text is not enough to learn from
 
 
-@dataclass(frozen=True)
+@suggests
+@dataclass(frozen=True, repr=False)
 class Corpus:
     """A tokenized text in two parts: one to train on, one to validate on."""
 
@@ -42,6 +44,10 @@ class Corpus:
     split_on: str | None  # the separator of its documents
     val_fraction: float  # of the characters, from 0 to below 1
     split_seed: int | None = None  # of the choice of documents; None where the text is cut at its end
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.training):,} tokens to train on, {len(self.validation):,} for validation"
+        return f"Corpus({self.name!r}, {sizes})"
 
     @property
     def scored(self) -> Ids:

@@ -9,29 +9,69 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
+from chargen import arguments
 from chargen.data.tables import example, read_table, refuse_or_note
 from chargen.data.text import Text
 from chargen.errors import ChargenError
+from chargen.suggestions import suggests
 
 MAX_CLASSES = 10_000
 _LISTED = 5  # labels, in a message
 
 
-@dataclass(frozen=True)
+@suggests
+@dataclass(frozen=True, repr=False)
 class Labelled:
-    """Texts and their labels, in the order in which they were read."""
+    """Texts and their labels, in the order in which they were read.
+
+    Labels that are numbers become strings. Raises ChargenError where the two are not of one length,
+    and for a text or a label that is missing or no text.
+    """
 
     texts: list[str]
     labels: list[str]
-    name: str
+    name: str = "texts"
     sha256: str = ""
     notes: list[str] = field(default_factory=list)  # for a person, on how the source was read
 
+    def __post_init__(self) -> None:
+        texts = arguments.texts(self.texts, "texts")
+        labels = [
+            _label(label, index)
+            for index, label in enumerate(arguments.several(self.labels, "labels"))
+        ]
+        if len(texts) != len(labels):
+            raise ChargenError(
+                f"there are {len(texts):,} texts and {len(labels):,} labels",
+                "give one label for each text",
+            )
+        object.__setattr__(self, "texts", texts)
+        object.__setattr__(self, "labels", labels)
+
     def __len__(self) -> int:
         return len(self.texts)
+
+    def __repr__(self) -> str:
+        return f"Labelled({self.name!r}, {len(self):,} texts, {len(self.classes):,} classes)"
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Labelled: ...
+    def __getitem__(self, index: int | slice) -> tuple[str, str] | Labelled:
+        """Returns the text and the label at `index`, or a part of the texts for a slice."""
+        if isinstance(index, slice):
+            return replace(self, texts=self.texts[index], labels=self.labels[index])
+        if not hasattr(index, "__index__"):
+            raise TypeError(
+                f"data[{index!r}]: write data[0] for a text and its label, data[:5] for several, "
+                "data.texts and data.labels for all"
+            )
+        return self.texts[index], self.labels[index]
 
     @property
     def classes(self) -> list[str]:
@@ -71,12 +111,13 @@ class Labelled:
             self, texts=[self.texts[i] for i in indices], labels=[self.labels[i] for i in indices]
         )
 
-    def split(self, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
+    def split(self, fraction: float = 0.1, seed: int = 0) -> tuple[Labelled, Labelled]:
         """Returns a training and a validation part, stratified: `fraction` of every class goes apart.
 
         The only text of a class stays in the training part. `seed` draws the texts.
         """
-        rng = np.random.default_rng(seed)
+        fraction = arguments.number(fraction, "fraction", least=0, below=1)
+        rng = np.random.default_rng(arguments.count(seed, "seed"))
         by_label: dict[str, list[int]] = {}
         for index, label in enumerate(self.labels):
             by_label.setdefault(label, []).append(index)
@@ -92,10 +133,10 @@ class Labelled:
     @classmethod
     def open(
         cls,
-        source: str,
+        source: str | os.PathLike[str],
         *,
-        text: Sequence[str] = (),
-        label: str | None = None,
+        text: str | int | Sequence[str | int] = (),
+        label: str | int | None = None,
         header: bool | None = None,
         separator: str | None = None,
         classes: Sequence[str] = (),
@@ -114,6 +155,9 @@ class Labelled:
         columns cannot be told, and for bad rows, with their lines, unless `skip_bad_rows` leaves those
         out and counts them in a note.
         """
+        (source,) = arguments.sources([source], "source")
+        columns = [str(column) for column in ([text] if isinstance(text, str | int) else text)]
+        label = None if label is None else str(label)
         path = Path(source)
         if path.is_dir():
             return _folder(path, encoding)
@@ -121,14 +165,14 @@ class Labelled:
         content = "".join(file.pieces())
         if not content.strip():
             raise ChargenError(f"{source} is empty: there is no text to learn from")
-        requested = [*text, *([label] if label else [])]
+        requested = [*columns, *([label] if label else [])]
         table = read_table(source, content, separator=separator, header=header, requested=requested)
         if not skip_bad_rows:
             refuse_or_note(source, table.bad, skip_bad_rows)  # before the columns are guessed from it
         if not table.rows:
             raise ChargenError(f"{source} holds no labelled text ({table.note})")
         label_column = table.column(label) if label else table.guess_label(set(classes))
-        text_columns = [table.column(name) for name in text] or table.guess_texts(label_column)
+        text_columns = [table.column(name) for name in columns] or table.guess_texts(label_column)
         rows, bad = table.select({"label": [label_column], "text": text_columns})
         left_out = refuse_or_note(source, bad, skip_bad_rows)
         if not rows:
@@ -156,6 +200,17 @@ def languages() -> Path:
     package = Path(__file__).parent.parent
     folders = (package / "datasets", package.parent / "data")  # installed, or in a checkout
     return next(folder for folder in folders if folder.exists()) / "languages.tsv"
+
+
+def _label(label: Any, index: int) -> str:
+    """Returns a label as a string; raises ChargenError where it is neither a string nor a number."""
+    label = label.item() if hasattr(label, "item") else label  # of NumPy and torch
+    if not isinstance(label, str | int | float) or label != label:
+        raise ChargenError(
+            f"labels[{index}] must be a string or a number, got {arguments.shown(label)}",
+            "leave out the texts without a label",
+        )
+    return str(label)
 
 
 def _order(label: str) -> tuple[int, str]:

@@ -14,14 +14,16 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from chargen import arguments
 from chargen.errors import ChargenError
+from chargen.suggestions import suggests
 
 BUILTIN = "python-docs"
 _CHUNK = 1 << 20  # bytes read at a time
@@ -29,7 +31,8 @@ _SNIFF = 8192  # first bytes of a file, by which text is told from binary
 LONGEST_STREAM = 4_000_000_000  # bytes; a longer pipe is taken for an endless one
 
 
-@dataclass(frozen=True)
+@suggests
+@dataclass(frozen=True, repr=False)
 class Text:
     """A text in one or more parts, each of which is opened anew for every reading."""
 
@@ -39,23 +42,28 @@ class Text:
     notes: list[str] = field(default_factory=list)  # for a person, on which files were chosen
     in_memory: bool = False  # came as a string, so it is not checked for being binary
 
+    def __repr__(self) -> str:
+        parts = len(self.parts)
+        return f"Text({self.name!r}, {parts:,} part{'' if parts == 1 else 's'})"
+
     @classmethod
     def from_string(cls, text: str, name: str = "text") -> Text:
         """Wraps a string; raises ChargenError for one that is not valid Unicode."""
         try:
-            data = text.encode()
+            data = arguments.text(text, "the text").encode()
         except UnicodeEncodeError as error:
             raise ChargenError(f"the text is not valid Unicode: {error}") from error
         return cls(name, ((name, lambda: io.BytesIO(data)),), in_memory=True)
 
     @classmethod
-    def open(cls, sources: Sequence[str], encoding: str = "utf-8") -> Text:
-        """Opens sources in order, joined with a newline where one is missing.
+    def open(cls, sources: Path | Iterable[str | Path], encoding: str = "utf-8") -> Text:
+        """Opens a source, or several in order, joined with a newline where one is missing.
 
         A source is a file, a folder (its text files, sorted by path, hidden ones left out), "-" for
         standard input, or the built-in corpus. Raises ChargenError for a source that does not exist or
         cannot be read, and for an unknown encoding.
         """
+        sources = arguments.sources(sources, "sources")
         try:
             if not codecs.lookup(encoding)._is_text_encoding:
                 raise LookupError

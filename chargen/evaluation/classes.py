@@ -13,17 +13,23 @@ import torch
 from chargen.data.batches import Texts
 from chargen.model import Classifier
 from chargen.modes import default_modes
+from chargen.suggestions import suggests
 
 BINS = 10  # of equal width in confidence, for the calibration error
 
 
-@dataclass(frozen=True)
+@suggests
+@dataclass(frozen=True, repr=False)
 class ClassScore:
     """A classifier's probabilities for N labelled texts and C classes, and what follows from them."""
 
     probabilities: npt.NDArray[np.float64]  # (N, C)
     labels: npt.NDArray[np.int64]  # (N,) indices into `classes`; -1 for a label that is not in it
     classes: list[str]
+
+    def __repr__(self) -> str:
+        scores = f"accuracy {self.accuracy:.1%}, macro-F1 {self.macro_f1:.3f}"
+        return f"ClassScore({len(self.labels):,} texts, {len(self.classes):,} classes, {scores})"
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:

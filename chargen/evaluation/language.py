@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel
 from chargen.modes import default_modes
+from chargen.suggestions import suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 
 _QUICK_LANES = 32  # parallel lanes of a quick evaluation
@@ -28,6 +29,7 @@ _COARSE = (1.0, 0.9, 0.8)  # enough to compare checkpoints
 _LOGIT_SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.05, 1.1, 1.2)
 
 
+@suggests
 @dataclass(frozen=True)
 class Score:
     """The cross entropy of a model on a text, whose first token has no context and is not scored."""

@@ -57,6 +57,10 @@ class Float32Matrix:
         self._weights = _huge_page_array(weights.shape[::-1], np.float32).T
         self._weights[...] = weights
 
+    def __reduce__(self) -> Any:
+        """Pickles the weights, which are laid out anew when they are loaded."""
+        return Float32Matrix, (np.ascontiguousarray(self._weights), None, None)
+
     def bind(self, vector: Array, out: Array) -> Call:
         """Returns a function that writes the product with `vector` into `out`."""
         return partial(self._weights.dot, vector, out)

@@ -40,6 +40,9 @@ class CopyLimit:
         self._corpus, self._most = corpus, most
         self._width = len(next(iter(corpus.symbols.values())))  # bytes of a character in a pattern
 
+    def __repr__(self) -> str:
+        return f"CopyLimit(at most {self._most:,} characters in a row)"
+
     def start(self, prefix: str) -> CopyState:
         """Returns the state after a prefix, which may itself be a longer copy."""
         state = CopyState()

@@ -7,7 +7,7 @@ step costs little more than reading them from memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from chargen.arguments import count, number, shown
 from chargen.errors import ChargenError
 from chargen.generation import cells
 from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig, StateComponent
@@ -31,9 +32,9 @@ class Clamp(NamedTuple):
 
     def check(self, config: ModelConfig) -> None:
         """Raises ChargenError if a model has no such component, or if the value is not finite."""
-        StateComponent(self.layer, self.component).check(config)
-        if not math.isfinite(self.value):
-            raise ChargenError(f"a component cannot be clamped to {self.value}: it is not finite")
+        layer, component = count(self.layer, "layer"), count(self.component, "component")
+        StateComponent(layer, component).check(config)
+        number(self.value, "the value of a clamp")
 
 
 class Decoder:
@@ -52,6 +53,8 @@ class Decoder:
     """
 
     def __init__(self, model: LanguageModel, weights: str = "fp32") -> None:
+        if not isinstance(model, LanguageModel):
+            raise TypeError(f"{shown(model)} is no LanguageModel; give writer.model")
         config = model.config
         self.config = config
         self.vocab_size = config.vocab_size
@@ -70,15 +73,19 @@ class Decoder:
         self._product: Any = np.dot if matrix is cells.Float32Matrix else _torch_product
         self.clamps: list[Clamp] = []
 
-    def clamped(self, clamps: Iterable[Clamp]) -> Decoder:
+    def clamped(self, clamps: Sequence[Clamp]) -> Decoder:
         """Returns a decoder of the same weights that also applies `clamps` after each step.
 
         Raises ChargenError for a component that the model does not have.
         """
         decoder = copy(self)
-        decoder.clamps = [*self.clamps, *clamps]
-        for clamp in decoder.clamps:
+        for clamp in clamps:
+            if not isinstance(clamp, Clamp):
+                raise ChargenError(
+                    f"{shown(clamp)} is not a clamp", "give Clamp(layer=1, component=0, value=1.0)"
+                )
             clamp.check(self.config)
+        decoder.clamps = [*self.clamps, *clamps]
         return decoder
 
     def initial_state(self, batch: int = 1) -> DecodingState:
@@ -109,8 +116,16 @@ class Decoder:
         logits: Array = self._product(self._head, state.outputs)
         return logits
 
+    def __repr__(self) -> str:
+        return f"Decoder({self.config.summary()}, {self.weights})"
+
     def read(self, tokens: Sequence[int], state: DecodingState) -> Array:
-        """Reads one or more tokens into the state of one stream; returns the next logits (V,)."""
+        """Reads one or more tokens into the state of one stream; returns the next logits (V,).
+
+        Raises ChargenError for no tokens.
+        """
+        if not len(tokens):
+            raise ChargenError("there are no tokens to read", "give at least one")
         for token in tokens:
             logits = self.step(token, state)
         return logits
@@ -143,6 +158,44 @@ class DecodingState:
             for array, values in zip(layer.carried, original.carried, strict=True):
                 array[...] = values if array.ndim == 1 else values[:, None]
         return fork
+
+    def __reduce__(self) -> Any:
+        """Pickles what the next step depends on; the closures are bound anew."""
+        batch = self.outputs[0].size
+        return _restored, (self._cells, batch, [layer.carried for layer in self.layers])
+
+
+def _restored(layers: list[cells.Cell], batch: int, carried: list[list[Array]]) -> DecodingState:
+    state = DecodingState(layers, batch)
+    for layer, saved in zip(state.layers, carried, strict=True):
+        for array, values in zip(layer.carried, saved, strict=True):
+            array[...] = values
+    return state
+
+
+class WeightSnapshot:
+    """A copy of a model's weights, which finds every change of them, however it was made.
+
+    Torch counts most changes in place, but not those of `weight.data`. So the values are compared,
+    which takes about as long as writing five characters.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._config = model.config
+        self._weights = [weight.detach().clone() for weight in model.parameters()]
+
+    def matches(self, model: LanguageModel) -> bool:
+        """Returns whether a model has exactly these weights."""
+        weights = list(model.parameters())
+        return (
+            model.config == self._config
+            and len(weights) == len(self._weights)
+            and all(map(_equal, weights, self._weights))
+        )
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
 
 
 def _torch_product(matrix: Array, vectors: Array) -> Array:

@@ -7,9 +7,10 @@ takes a few kilobytes, and to continue it a second time, nothing is read again.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from copy import copy
 
+from chargen import arguments
 from chargen.errors import ChargenError
 from chargen.generation.constraints import (
     CharacterConstraint,
@@ -23,13 +24,16 @@ from chargen.generation.loop import sample_tokens
 from chargen.generation.sampler import Sampler
 from chargen.generation.stop_strings import StopMatcher
 from chargen.model import LanguageModel
+from chargen.suggestions import suggests
 from chargen.tokenizers.base import Tokenizer
 
 
+@suggests
 class Prefix:
     """A text that a model has read, and can continue in any number of ways.
 
-    Nothing changes a prefix: every method returns something new.
+    Nothing changes a prefix: every method returns something new. It keeps the weights that it was
+    read with: training the model on does not change it.
 
         prefix = writer.read("ROMEO:\\n")
         print(prefix.expected())                      # {"W": 0.11, "T": 0.10, …}, likeliest first
@@ -46,6 +50,10 @@ class Prefix:
         self._limit: CharacterConstraint | None = None
         self._cuda_model: LanguageModel | None = None
 
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= 40 else f"…{self.text[-40:]}"
+        return f"Prefix({text!r}, {len(self.text):,} characters read)"
+
     @classmethod
     def from_text(cls, text: str, tokenizer: Tokenizer, decoder: Decoder) -> Prefix:
         """Reads a text from its beginning.
@@ -61,7 +69,7 @@ class Prefix:
 
         Raises ChargenError for a character that is not in the vocabulary.
         """
-        if not more:
+        if not arguments.text(more, "more"):
             return self
         if not self.text or self._tokenizer.kind not in ("char", "byte"):
             # subtle: the pieces of a text are not those of its two parts, one after the other.
@@ -97,6 +105,10 @@ class Prefix:
 
         `prefix.limited(Copies.of(corpus).limit(30))` never copies more than 30 characters in a row.
         """
+        if not hasattr(limit, "step"):
+            raise ChargenError(
+                f"{arguments.shown(limit)} is not a limit", "give Copies.of(corpus).limit(30)"
+            )
         prefix = copy(self)
         prefix._limit = limit
         return prefix
@@ -107,6 +119,10 @@ class Prefix:
         Tokens are named as by `Tokenizer.name`; those of probability 0 are left out. Without a
         sampler, the probabilities are those of the model, at a temperature of 1.
         """
+        if not isinstance(sampler, Sampler | None):
+            raise ChargenError(
+                f"{arguments.shown(sampler)} is not a sampler", "give Sampler(temperature=0.5)"
+            )
         logits = self._logits.copy()
         for constraint in self._utf8_constraints():
             constraint.mask(logits)
@@ -121,25 +137,26 @@ class Prefix:
 
     def stream(
         self,
-        *,
         length: int = 500,
+        *,
         temperature: float = 0.8,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Iterable[str] = (),
     ) -> Iterator[str]:
         """Continues the prefix, piece by piece.
 
         Args:
-            length: characters of new text, at most; a document may end before.
+            length: characters of new text, at most; a document may end earlier.
             temperature: 0 or more; 0 takes the likeliest token, below 1 is safer, above 1 wilder.
             top_k: 1 or more; draws among the k likeliest tokens only.
-            top_p: above 0, at most 1; among the fewest tokens whose probabilities add up to p.
-            min_p: from 0 to 1; among the tokens at least p times as likely as the likeliest.
+            top_p: above 0, at most 1; draws among the likeliest tokens, as many as together have the
+                probability p.
+            min_p: from 0 to 1; draws among the tokens at least p times as likely as the likeliest.
             seed: 0 or more; the same seed gives the same text. None gives another one each time.
-            stop: texts before which the new text ends.
+            stop: a text, or several, before which the new text ends.
 
         Returns:
             The pieces of the new text, without the prefix; some are empty.
@@ -152,14 +169,14 @@ class Prefix:
 
     def generate(
         self,
-        *,
         length: int = 500,
+        *,
         temperature: float = 0.8,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Iterable[str] = (),
     ) -> str:
         """Returns the new text, without the prefix; the arguments are those of `stream`."""
         sampler = Sampler(temperature, top_k, top_p, min_p)
@@ -167,21 +184,21 @@ class Prefix:
 
     def generate_many(
         self,
-        *,
         num: int,
         length: int = 500,
+        *,
         temperature: float = 0.8,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Iterable[str] = (),
     ) -> list[str]:
         """Returns `num` new texts, drawn together; the other arguments are those of `stream`.
 
         The first text is the one that `generate` gives with the same seed.
         """
-        sampler = Sampler(temperature, top_k, top_p, min_p)
+        sampler, num = Sampler(temperature, top_k, top_p, min_p), arguments.count(num, "num", 1)
         steps = list(self.streams(num, length, sampler, seed, stop))
         return ["".join(pieces[stream] for pieces in steps) for stream in range(num)]
 
@@ -191,32 +208,35 @@ class Prefix:
         length: int,
         sampler: Sampler,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Iterable[str] = (),
     ) -> Iterator[list[str]]:
         """Continues the prefix in `num` ways at once; yields a piece of each new text per step.
 
         This is the one loop behind `stream`, `generate` and `generate_many`. A text that has ended
         gets empty pieces until all have ended.
 
-        Raises ChargenError for a negative seed, and if a limit refuses every token.
+        Raises ChargenError for a value out of range, and later if a limit refuses every token.
         """
-        seed = secrets.randbits(32) if seed is None else seed
-        if seed < 0:
-            raise ChargenError(f"seed must be 0 or more, got {seed}")
-        if length <= 0:
-            return
+        num, length = arguments.count(num, "num", 1), arguments.count(length, "length")
+        seed = secrets.randbits(32) if seed is None else arguments.count(seed, "seed")
+        stops = arguments.texts(stop, "stop")
+        return self._streams(num, length, sampler, seed, stops) if length else iter(())
+
+    def _streams(
+        self, num: int, length: int, sampler: Sampler, seed: int, stops: list[str]
+    ) -> Iterator[list[str]]:
         # 1. What restricts the draw, and what ends a text.
         constraints = self._utf8_constraints(num)
         if self._limit is not None:
             constraints.append(LiftedConstraint(self._limit, self._tokenizer, self.text, num))
-        matchers = [StopMatcher(self._tokenizer, length, stop) for _ in range(num)]
+        matchers = [StopMatcher(self._tokenizer, length, stops) for _ in range(num)]
         # 2. Where the tokens are drawn.
-        arguments = self._state, self._logits, sampler, seed, num
+        begin = self._state, self._logits, sampler, seed, num
         restricted = constraints or sampler.narrows or self._decoder.clamps
         if self._cuda_model is not None and not restricted:
-            draws = sample_tokens_cuda(self._cuda_model, *arguments)
+            draws = sample_tokens_cuda(self._cuda_model, *begin)
         else:
-            draws = sample_tokens(self._decoder, *arguments, constraints)
+            draws = sample_tokens(self._decoder, *begin, constraints)
         # 3. Draw until the last text has ended.
         for drawn in draws:
             tokens = [drawn] if num == 1 else drawn

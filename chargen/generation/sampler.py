@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.errors import ChargenError
+from chargen.arguments import count, number
+from chargen.suggestions import suggests
 
 Logits = npt.NDArray[Any]  # (V,) or (V, B)
 
 
+@suggests
 @dataclass(frozen=True)
 class Sampler:
     """Chooses the next token from logits.
@@ -29,14 +30,15 @@ class Sampler:
     min_p: float | None = None  # in [0, 1]: among those at least p times as likely as the likeliest
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise ChargenError(f"temperature must be 0 or more, got {self.temperature!r}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ChargenError(f"top-k must be 1 or more, got {self.top_k!r}")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ChargenError(f"top-p must be above 0 and at most 1, got {self.top_p!r}")
-        if self.min_p is not None and not 0 <= self.min_p <= 1:
-            raise ChargenError(f"min-p must be between 0 and 1, got {self.min_p!r}")
+        values: dict[str, Any] = {"temperature": number(self.temperature, "temperature", least=0)}
+        if self.top_k is not None:
+            values["top_k"] = count(self.top_k, "top-k", 1)
+        if self.top_p is not None:
+            values["top_p"] = number(self.top_p, "top-p", above=0, most=1)
+        if self.min_p is not None:
+            values["min_p"] = number(self.min_p, "min-p", least=0, most=1)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # Python's own numbers in place of NumPy's
 
     @cached_property
     def greedy(self) -> bool:

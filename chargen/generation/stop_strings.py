@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
+from chargen.arguments import texts
 from chargen.tokenizers.base import Tokenizer
 
 
@@ -16,14 +17,16 @@ class StopMatcher:
     Args:
         tokenizer: decodes the tokens; its end symbol ends the text.
         length: characters, at most.
-        stops: texts before which the text ends; empty ones are ignored.
+        stops: text or texts before which the text ends; empty ones are ignored.
     """
 
-    def __init__(self, tokenizer: Tokenizer, length: int, stops: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, length: int, stops: str | Iterable[str] | None = ()
+    ) -> None:
         self._detokenizer = tokenizer.detokenizer()
         self._end_id = tokenizer.end_id
         self._left = length  # characters
-        self._stops = [stop for stop in stops if stop]
+        self._stops = [stop for stop in texts(stops, "stop") if stop]
         self._withheld = ""  # may turn out to be the beginning of a stop text
         self.finished = length <= 0
 

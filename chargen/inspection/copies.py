@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from chargen import arguments
 from chargen.data import cache
-from chargen.data.text import Text
-from chargen.errors import ChargenError
+from chargen.data.sources import Source, open_text
 from chargen.generation.copy_limit import LONGEST_WORD, CopyLimit
 from chargen.inspection.suffix_array import BLOCK, SuffixArray, sort_suffixes
+from chargen.suggestions import suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 from chargen.tokenizers.characters import UNKNOWN, CharTokenizer
 
@@ -43,7 +44,7 @@ class Passage:
     occurrences: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The copied passages and the new words of a text."""
 
@@ -52,6 +53,12 @@ class Report:
     passages: list[Passage]  # in the order of the text; they may overlap
     new_words: dict[str, int]  # words that the corpus does not contain, with their frequencies
     words: int  # of the text, new or not
+
+    def __repr__(self) -> str:
+        return (
+            f"Report({self.share:.1%} of {len(self.text):,} characters copied, "
+            f"{len(self.passages):,} passages, {len(self.new_words):,} new words)"
+        )
 
     @property
     def copied(self) -> int:
@@ -73,6 +80,7 @@ class Report:
         return sorted(self.passages, key=lambda passage: -passage.length)
 
 
+@suggests
 class Copies:
     """An indexed corpus in which every passage can be found.
 
@@ -85,14 +93,13 @@ class Copies:
         self._index, self._tokenizer = SuffixArray(ids, suffixes), tokenizer
 
     @classmethod
-    def of(cls, text: str | Text) -> Copies:
+    def of(cls, text: Source) -> Copies:
         """Returns the index of a corpus, and builds it first where the cache does not have it.
 
         Building takes seven seconds for 100 MB. Raises ChargenError where the text cannot be read or
         the cache cannot be written.
         """
-        source = Text.from_string(text) if isinstance(text, str) else text
-        ids, tokenizer, folder = cache.tokenize(source)
+        ids, tokenizer, folder = cache.tokenize(open_text(text))
         with suppress(cache.DamagedEntry):  # none yet, or not what was written
             return cls._read(folder, ids, tokenizer)
         suffixes = sort_suffixes(ids)
@@ -118,6 +125,9 @@ class Copies:
             raise cache.DamagedEntry("suffixes are not those of the tokens")
         return cls(ids, suffixes, tokenizer)
 
+    def __repr__(self) -> str:
+        return f"Copies({len(self):,} characters indexed)"
+
     def __len__(self) -> int:
         """The number of characters of the corpus."""
         return len(self._index)
@@ -127,8 +137,7 @@ class Copies:
 
         Raises ChargenError for a `least` below 1.
         """
-        if least < 1:
-            raise ChargenError(f"a copy has at least 1 character, got {least}")
+        text, least = arguments.text(text, "text"), arguments.count(least, "least", 1)
         matches = [
             (start + begin, length, *self._find(ids[begin : begin + length]))
             for start, ids in self._known_runs(text)
@@ -147,7 +156,7 @@ class Copies:
 
     def find(self, passage: str) -> tuple[int, int]:
         """Returns how often a passage occurs in the corpus, and its first position, or (0, -1)."""
-        ids = self._tokenizer.look_up(passage)
+        ids = self._tokenizer.look_up(arguments.text(passage, "passage"))
         if not len(ids) or ids.max() == UNKNOWN:
             return 0, -1
         return self._find(ids)
@@ -157,9 +166,7 @@ class Copies:
 
         Raises ChargenError for a `most` below 1.
         """
-        if most < 1:
-            raise ChargenError(f"at least 1 character in a row must be free to copy, got {most}")
-        return CopyLimit(self, most)
+        return CopyLimit(self, arguments.count(most, "most", 1))
 
     def has(self, pattern: bytes) -> bool:
         """Returns whether the corpus contains a pattern: the joined bytes of `symbols`."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from chargen import arguments
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel
 from chargen.modes import default_modes
@@ -27,13 +28,19 @@ LEAD = 32  # tokens read before the farthest one, so that its state is not empty
 _STEPS = 16  # distances at which tokens are replaced, at most
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientReach:
     """Means over positions of a text; distance 1 is the character right before the predicted one."""
 
     gradient: npt.NDArray[np.float64]  # (K,) norm of the gradient, nats per unit of the embedding
     distances: list[int]  # at which characters were replaced, from 1 to K
     change: npt.NDArray[np.float64]  # (len(distances),) KL divergence of the predictions, in bits
+
+    def __repr__(self) -> str:
+        return (
+            f"GradientReach(distances 1 to {len(self.gradient):,}: gradient {self.gradient[0]:.2g} to "
+            f"{self.gradient[-1]:.2g}, change {self.change[0]:.2g} to {self.change[-1]:.2g} bits)"
+        )
 
 
 @default_modes()
@@ -43,8 +50,9 @@ def gradients(model: LanguageModel, ids: Ids, farthest: int = 200, seed: int = 0
     `seed` draws the `SAMPLES` positions and the replacements. Raises ChargenError for a text that is
     too short.
     """
+    farthest, seed = arguments.count(farthest, "farthest", 1), arguments.count(seed, "seed")
     span = farthest + LEAD
-    if farthest < 1 or len(ids) < span + SAMPLES:
+    if len(ids) < span + SAMPLES:
         raise ChargenError(
             f"the text has {len(ids):,} characters; to measure {farthest} back, at least "
             f"{span + SAMPLES:,} are needed",

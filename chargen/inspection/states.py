@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from chargen.errors import ChargenError
 from chargen.model import LanguageModel
 from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids
@@ -42,7 +43,10 @@ def states(model: LanguageModel, ids: Ids) -> Layers:
     """Returns the states and gates of each layer after each of the tokens `ids` (T,).
 
     The model starts from an empty state. Each array is (T, H), its names are those of `STATE_KINDS`.
+    Raises ChargenError for an empty text.
     """
+    if not len(ids):
+        raise ChargenError("the text is empty: there are no states to show", "give some text")
     chunks = list(state_chunks(model, ids))
     return [
         {name: np.concatenate([chunk[depth][name] for chunk in chunks]) for name in chunks[0][depth]}

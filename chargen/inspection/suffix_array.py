@@ -38,6 +38,10 @@ class SuffixArray:
         self._symbols: Any = memoryview(ids)  # type: ignore[arg-type]
         self._starts: Any = memoryview(suffixes)  # type: ignore[arg-type]
 
+    def __reduce__(self) -> Any:
+        """Pickles the arrays; the views of them are made anew."""
+        return SuffixArray, (np.asarray(self.ids), np.asarray(self.suffixes))
+
     def __len__(self) -> int:
         """The length N of the sequence."""
         return len(self.ids)

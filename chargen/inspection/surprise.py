@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from chargen import arguments
 from chargen.errors import ChargenError
 from chargen.evaluation.language import predictions
 from chargen.model import LanguageModel
 from chargen.modes import default_modes
+from chargen.suggestions import suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 
 ALTERNATIVES = 5  # likeliest tokens that are recorded at each position
@@ -52,7 +54,8 @@ class Line(NamedTuple):
     bits: float  # per character
 
 
-@dataclass(frozen=True)
+@suggests
+@dataclass(frozen=True, repr=False)
 class Surprise:
     """A text with the surprise at its characters; `surprise` returns it."""
 
@@ -61,6 +64,9 @@ class Surprise:
     bits: npt.NDArray[np.float64]  # (N,) of each token, NaN for the first
     likeliest: npt.NDArray[Any]  # (N, ALTERNATIVES) tokens, likeliest first
     chances: npt.NDArray[np.float32]  # (N, ALTERNATIVES) their probabilities
+
+    def __repr__(self) -> str:
+        return f"Surprise({len(self.ids):,} tokens, {self.bits_per_character:.3f} bits per character)"
 
     @property
     def bits_per_character(self) -> float:
@@ -75,6 +81,7 @@ class Surprise:
 
     def worst(self, count: int) -> list[Spot]:
         """Returns the `count` spots with the highest surprise, highest first."""
+        count = arguments.count(count, "count")
         starts = [start for _, start, _ in self._parts]
         sums = np.add.reduceat(np.nan_to_num(self.bits), starts)
         chosen = np.argsort(-sums, kind="stable")[:count].tolist()

@@ -32,8 +32,10 @@ from typing import Any
 
 import torch
 
+from chargen.arguments import shown
 from chargen.data.corpus import Corpus
 from chargen.data.rows import open_corpus
+from chargen.data.sources import Source, open_text
 from chargen.data.text import Text
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
@@ -75,6 +77,10 @@ class Run:
         self.ranks = ranks
         self._save_seconds = save_seconds
         self._stack = ExitStack()
+
+    def __repr__(self) -> str:
+        states = len(state_folders(self.folder))
+        return f"Run({str(self.folder)!r}, {states} saved state{'' if states == 1 else 's'})"
 
     def __enter__(self) -> Run:
         if self.ranks.is_main:
@@ -122,6 +128,10 @@ class Run:
         saved with each state and come back in `ResumePoint.settings`. At most `threads` CPU threads
         are used. Raises ChargenError if files would be replaced that no training wrote.
         """
+        if not isinstance(corpus, Corpus):
+            raise ChargenError(f"{shown(corpus)} is no corpus", "give writer.prepare(text)")
+        if not isinstance(config, TrainConfig):
+            raise ChargenError(f"{shown(config)} is no TrainConfig", "give TrainConfig(minutes=3)")
         # A training without a model yet has logs, but no manifest.
         if self.ranks.is_main and not state_folders(self.folder):
             with writing(self.folder):
@@ -134,7 +144,7 @@ class Run:
     def resume(
         self,
         saved: ResumePoint,
-        text: str | Text | Corpus,
+        text: Source | Corpus,
         *,
         minutes: float | None = None,
         epochs: float | None = None,
@@ -145,7 +155,7 @@ class Run:
         A new budget counts from the beginning of the training. Raises ChargenError for another text
         than before, and for a budget that is already spent.
         """
-        text = Text.from_string(text) if isinstance(text, str) else text
+        text = text if isinstance(text, Corpus) else open_text(text)
         saved.refuse_other_text(text.name, text.sha256)
         writer, state, config = saved.writer, saved.state, saved.config
         if isinstance(text, Text):

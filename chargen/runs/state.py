@@ -39,7 +39,7 @@ _STATE = {  # the schema of config.json in the folder of a state
 _ADDED = {"generation": 0, "first_step": 0, "first_second": 0.0, "single_precision": False}
 
 
-@dataclass
+@dataclass(repr=False)
 class ResumePoint:
     """A saved state of a training, loaded with its model; `Run.resume` continues from it."""
 
@@ -51,6 +51,10 @@ class ResumePoint:
     log_bytes: dict[str, int]  # the size of each of `LOGS` at that time
     faults: list[str] = field(default_factory=list)  # why newer states were not loaded
     finished: bool = False  # whether the training was at its end
+
+    def __repr__(self) -> str:
+        seconds = f"{self.state.seconds:,.0f} s" + (", finished" if self.finished else "")
+        return f"ResumePoint(step {self.state.step:,} after {seconds}, {self.writer!r})"
 
     def inexact(self) -> str:
         """Returns why resuming here would not give the same bits as never stopping, or ""."""

@@ -50,6 +50,9 @@ class Tokenizer(ABC):
         """Returns the size of the vocabulary V, the end symbol included."""
         return len(self.pieces)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.describe()})"
+
     @abstractmethod
     def encode(self, text: str) -> Ids:
         """Returns the tokens (N,) of a text.

@@ -66,10 +66,10 @@ class ClassificationTask:
         self.quick_eval_tokens = min(self.final_eval_tokens, QUICK_EVAL_TOKENS)
 
     def loss(self, model: Classifier, state: TrainingState) -> LossOutput:
-        """Returns the cross entropy of the next batch, in nats per text.
+        """Returns the cross entropy of the next batch, in nats per text, which is what is reported.
 
-        The cross entropy of each next token is added, in nats per token, times the augmentation's
-        `reading`.
+        To the loss, the cross entropy of each next token is added, in nats per token, times the
+        augmentation's `reading`.
         """
         epoch, number = divmod(state.position, self.steps_per_epoch)
         indices = self.epoch_batches(epoch)[number]
@@ -85,13 +85,13 @@ class ClassificationTask:
         weights = None if self._weights is None else to_device(self._weights, device)
         hidden = torch.rand(ids.shape, generator=state.rng, device=device) < augmentation.noise
         logits, outputs = model(ids.where(~hidden, ids[:1]), lengths, dropout=DropoutMask(state.rng))
-        loss = F.cross_entropy(logits.float(), labels, weight=weights)
+        loss = class_loss = F.cross_entropy(logits.float(), labels, weight=weights)
         if model.reader is not None and len(predicting):
             next_logits = model.reader(outputs[:-1].flatten(0, 1).index_select(0, predicting))
             next_ids = ids[1:].flatten().index_select(0, predicting)
             reading_loss = F.cross_entropy(next_logits.float(), next_ids)
             loss = loss + augmentation.reading * reading_loss
-        return LossOutput(loss, [], 1, tokens)
+        return LossOutput(loss, [], 1, tokens, class_loss)
 
     def score(self, model: Classifier, count: int) -> ClassScore:
         """Scores the model on validation texts of about `count` tokens."""

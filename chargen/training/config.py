@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from chargen.arguments import count, number
 from chargen.errors import ChargenError
+from chargen.suggestions import suggests
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 MAX_GENERATIONS = 100
 
 
+@suggests
 @dataclass(frozen=True)
 class TrainConfig:
     """The settings of a training; raises ChargenError for a value outside its range.
@@ -29,21 +31,21 @@ class TrainConfig:
     generations: int = 1  # networks that share the budget, each distilled from the one before it
 
     def __post_init__(self) -> None:
-        count = sum(budget is not None for budget in (self.minutes, self.epochs, self.steps))
-        if count != 1:
+        budgets = sum(budget is not None for budget in (self.minutes, self.epochs, self.steps))
+        if budgets != 1:
             raise ChargenError(
-                f"a training has one budget, got {count}",
+                f"a training has one budget, got {budgets}",
                 "give one budget: {minutes}, {epochs} or {steps}",
             )
         for name in ("minutes", "epochs", "learning_rate"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise ChargenError(f"{name} must be above 0 and finite, got {value!r}")
+            if value is not None:
+                object.__setattr__(self, name, number(value, name, above=0))
         counts = ("steps", "batch", "window", "generations")
         for name, least in (*((field, 1) for field in counts), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and least <= value < 1 << 63):
-                raise ChargenError(f"{name} must be a whole number from {least}, got {value!r}")
+            if value is not None:
+                object.__setattr__(self, name, count(value, name, least))
         if self.generations > MAX_GENERATIONS:
             raise ChargenError(
                 f"generations must be {MAX_GENERATIONS} at most, got {self.generations}"

@@ -66,7 +66,7 @@ def _generations(
         context = TrainingContext(model, task, config, state, ranks, stepper)
         if state.generation + 1 >= config.generations:
             break
-        yield from loop.learn(context)
+        _, loss = yield from loop.learn(context)
         loop.load_best_weights(context)
         teacher = {name: weight.detach().clone() for name, weight in model.named_parameters()}
         student = LanguageModel.new(model.config, config.seed + state.generation + 1)
@@ -76,7 +76,7 @@ def _generations(
             f"after {state.seconds:,.0f} s a new network begins: it learns from the text and from the "
             "predictions of the one before"
         )
-        yield loop.record(context, 0.0, math.nan, remark=remark)
+        yield loop.record(context, 0.0, loss, remark=remark)
     yield from loop.train_to_end(context)
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from chargen.device import at_most_threads, flush_denormals
 from chargen.errors import SMALLER_TRAINING, ChargenError, device_errors
 from chargen.modes import default_modes
+from chargen.suggestions import suggests
 from chargen.training.budget import Budget
 from chargen.training.config import TrainConfig
 from chargen.training.context import TrainingContext
@@ -43,12 +44,13 @@ STOP_EVALUATIONS = 5  # … and there were as many evaluations
 Result = TypeVar("Result")
 
 
+@suggests
 @dataclass(frozen=True)
 class Step:
     """The record of one step of training."""
 
     number: int  # from 1
-    loss: float  # nats per token on the last window; NaN in the last record
+    loss: float  # on the last batch: nats per token, or nats per text of a classifier
     mean_loss: float  # its running mean over about the last fifty steps
     progress: float  # share of the budget that is spent, from 0 to 1
     seconds: float  # since the beginning, evaluations included
@@ -134,18 +136,21 @@ def isolated(
 
 def train_to_end(context: TrainingContext) -> Generator[Step]:
     """Yields the steps of the last generation, then the record of its best weights."""
-    remark = yield from learn(context)
+    remark, loss = yield from learn(context)
     task, state, final_score = context.task, context.state, None
     budget = Budget(context)
     load_best_weights(context)
     if task.quick_eval_tokens:
         final_score = context.ranks.broadcast_object(lambda: task.final_score(context.model))
         state.seconds = budget.seconds()
-    yield record(context, 1.0, math.nan, score=final_score, remark=remark, finished=True)
+    yield record(context, 1.0, loss, score=final_score, remark=remark, finished=True)
 
 
-def learn(context: TrainingContext) -> Generator[Step, None, str]:
-    """Yields the steps of one generation; returns the reason why it stopped early, or ""."""
+def learn(context: TrainingContext) -> Generator[Step, None, tuple[str, float]]:
+    """Yields the steps of one generation.
+
+    Returns the reason why it stopped early, or "", and the loss of its last step.
+    """
     model, task, config, state = context.model, context.task, context.config, context.state
     ranks, stepper, budget = context.ranks, context.stepper, Budget(context)
     limit = DIVERGED * (1 + task.uniform_loss)
@@ -174,7 +179,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
             faults = [divergence(loss, norm, state.scaler, limit) for loss, norm in values]
             if fault := next(filter(None, faults), ""):
                 remarks.append(roll_back(context, snapshot, budget, fault, rate))
-                yield record(context, budget.done(), math.nan, remark=_join(remarks))
+                yield record(context, budget.done(), last_loss, remark=_join(remarks))
                 continue
             remarks.append(leave_half_precision(state))
             for loss, _ in values:
@@ -206,7 +211,7 @@ def learn(context: TrainingContext) -> Generator[Step, None, str]:
         done = 1.0 if state.over else budget.done()
         with state.averages.applied() if score else nullcontext():
             yield record(context, done, last_loss, score=score, remark=_join(remarks))
-    return risen if config.minutes is not None else ""
+    return risen if config.minutes is not None else "", last_loss
 
 
 def _evaluate(context: TrainingContext, limit: float) -> tuple[ValidationScore, str]:

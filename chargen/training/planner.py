@@ -149,7 +149,9 @@ def _describe(
     passes += ", enough for this text" if is_short else ""
     if (per_step := training.batch * training.window / len(corpus.training)) > 1:
         passes += f", {per_step:.1f} at each step"
-    passes += f", by each of {training.generations} networks" if training.generations > 1 else ""
+    if training.generations > 1:
+        times = f"{training.generations} times" if training.generations > 2 else "twice"
+        passes += f"; trained {times}: each network also learns from the one before"
     return (
         f"{model.cell} {model.num_layers} × {model.hidden_size}, {model.parameters / 1e6:.2f} M "
         f"parameters, dropout {model.dropout:g}; {training.batch} lanes × {training.window} {unit}, "

@@ -41,25 +41,31 @@ class Stepper:
     def __call__(self, state: TrainingState) -> StepOutput:
         """Updates the model and `state` by the next batch; the loop counts the step."""
         with self.autocast(state):
-            loss, carried, advance, ids = self.task.loss(self.model, state)
-        value, norm = self.update(loss, state, state.average_weight)
+            output = self.task.loss(self.model, state)
+        value, norm = self.update(output.loss, state, state.average_weight, output.reported)
         state.optimizer.observe()
-        state.carried = carried
-        return StepOutput(value, norm, advance, ids)
+        state.carried = output.carried
+        return StepOutput(value, norm, output.advance, output.ids)
 
     def autocast(self, state: TrainingState) -> AbstractContextManager[None]:
         """Returns the context in which to compute a loss."""
         return nullcontext() if state.single_precision else self._autocast
 
-    def update(self, loss: Tensor, state: TrainingState, average_weight: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self,
+        loss: Tensor,
+        state: TrainingState,
+        average_weight: Any,
+        reported: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Updates the weights and their averages by the gradient of `loss`.
 
-        `average_weight` is a number or, in a CUDA graph, a scalar tensor. Returns the loss, the mean
-        over all processes, and the norm of the gradient before clipping.
+        `average_weight` is a number or, in a CUDA graph, a scalar tensor. Returns the loss, or its
+        `reported` part, as the mean over all processes, and the norm of the gradient before clipping.
         """
         state.optimizer.zero_grad()
         state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        value = loss.detach().float()
+        value = (loss if reported is None else reported).detach().float()
         gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
         self.ranks.average([value, *gradients])
         state.scaler.unscale_(state.optimizer)

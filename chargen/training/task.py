@@ -18,6 +18,7 @@ class LossOutput(NamedTuple):
     carried: State  # the recurrent state for the next batch, detached; empty where none is carried
     advance: int  # by how much the position in the data moves
     ids: int  # tokens read, by all processes together
+    reported: Tensor | None = None  # the part of the loss that a person is told; None for all of it
 
 
 class ValidationScore(Protocol):

@@ -180,9 +180,9 @@ def test_where_every_way_on_is_a_copy_it_says_so():
     mark = writer.read("a").limited(Copies.of(corpus).limit(1))
     with pytest.raises(ChargenError, match="the constraints refuse every one"):
         mark.generate(length=5)
-    with pytest.raises(ChargenError, match="at least 1"):
+    with pytest.raises(ChargenError, match="most must be a whole number from 1, got 0"):
         Copies.of(corpus).limit(0)
-    with pytest.raises(ChargenError, match="at least 1"):
+    with pytest.raises(ChargenError, match="least must be a whole number from 1, got 0"):
         Copies.of(corpus).report("a", 0)
 
 

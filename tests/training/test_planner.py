@@ -94,10 +94,10 @@ def test_a_second_network_comes_where_the_first_has_read_its_text_often_enough_i
 
     two = chosen(TrainConfig(minutes=5))
     assert two.training.generations == 2
-    assert "enough for this text, by each of 2 networks" in two.reason
+    assert "enough for this text; trained twice: each network also learns" in two.reason
     one = chosen(TrainConfig(minutes=5), generations=1)
     assert one.training.generations == 1
-    assert "networks" not in one.reason
+    assert "trained" not in one.reason
     assert chosen(TrainConfig(minutes=1e-3)).training.generations == 1
     assert chosen(TrainConfig(epochs=100)).training.generations == 1
     assert chosen(TrainConfig(epochs=100), generations=3).training.generations == 3
