@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -304,7 +304,7 @@ class TextClassifier:
             augmentation = replace(augmentation, longest=longest)
         return augmentation, threads
 
-    def keep(self, steps: Iterator[Step], folder: str | Path) -> Iterator[Step]:
+    def keep(self, steps: Iterator[Step], folder: str | Path) -> Generator[Step]:
         """Yields the steps of a training; saves the classifier whenever it is the best so far.
 
         If no step was evaluated, the last classifier is saved, even if the loop is left early.

@@ -37,9 +37,9 @@ class Login(click.ParamType):  # type: ignore[type-arg]
     "--auth",
     type=Login(),
     metavar="USER:PASSWORD",
-    help="Ask every visitor for it; needed where others can reach the page.",
+    help="User and password that each visitor must enter; needed where others can reach the page.",
 )
-@click.option("--open-to-all", is_flag=True, help="Let in everybody who can reach a public --host.")
+@click.option("--open-to-all", is_flag=True, help="Allow a public --host without a password.")
 @click.option(
     "--root-path",
     default="",

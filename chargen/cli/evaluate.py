@@ -16,7 +16,7 @@ from chargen.cli.options import Source, encoding_option, json_option, model_opti
 @click.option(
     "--window",
     type=click.IntRange(1),
-    help="Reset the state after this many tokens, as models with a bounded context must.  "
+    help="Empty the state after each N tokens, to compare with models of a bounded context.  "
     "[default: the state is carried through the whole text]",
 )
 @encoding_option

@@ -77,8 +77,8 @@ unknown_option = click.option(
     "--unknown",
     type=click.Choice(["error", "skip"]),
     default="error",
-    help="What to do with a character that the model has never seen, where it has not seen a "
-    'substitute for it either (é: e, “: ").',
+    help="What to do with a character that the model does not know and that has no substitute, such "
+    "as e for é.",
 )
 
 tokenizer_option = click.option(
@@ -92,10 +92,12 @@ vocab_size_option = click.option(
     "--vocab-size",
     type=click.IntRange(300, 60_000),
     default=1024,
-    help="Number of pieces of bpe and unigram.",
+    help="Number of pieces in the vocabulary of bpe and unigram.",
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
+)
 
 
 def was_given(context: click.Context, name: str) -> bool:

@@ -71,16 +71,16 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     default=0.8,
     help="0 always takes the likeliest character, below 1 is safer, above 1 wilder.",
 )
-@click.option("--top-k", type=click.IntRange(1), help="Draw among the k likeliest only.")
+@click.option("--top-k", type=click.IntRange(1), help="Draw among the K likeliest characters only.")
 @click.option(
     "--top-p",
     type=Number(min=0, max=1, min_open=True),
-    help="Draw among the fewest likeliest whose probabilities add up to p.",
+    help="Draw among the likeliest characters, as many as together have the probability P.",
 )
 @click.option(
     "--min-p",
     type=Number(min=0, max=1),
-    help="Draw among those that are at least this likely, relative to the likeliest.",
+    help="Draw among the characters at least P times as likely as the likeliest one.",
 )
 @seed_option("The same seed gives the same text.  [default: drawn, and shown]", default=None)
 @click.option("--num", type=click.IntRange(1, 10_000), default=1, help="Number of texts.")
@@ -95,7 +95,8 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     "--corpus",
     multiple=True,
     type=Source(),
-    help="Corpus that these two compare with; repeatable.  [default: that of the training]",
+    help="Text that --max-copy and --report-copies compare with; repeatable.  "
+    "[default: the one that the model was trained on]",
 )
 @click.option(
     "--clamp",
@@ -104,7 +105,7 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     metavar="LAYER:COMPONENT=VALUE",
     help="Hold a component of the state at a value; repeatable. See `chargen inspect states`.",
 )
-@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
+@click.option("--stop", multiple=True, metavar="TEXT", help="Stop before this text; repeatable.")
 @unknown_option
 @click.option(
     "--weights",

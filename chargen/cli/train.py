@@ -25,9 +25,10 @@ from chargen.cli.options import (
     was_given,
 )
 from chargen.cli.output_folder import refuse_other_files, training_folder
-from chargen.cli.progress_bar import format_seconds, watch
+from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say, say_notes, shown
 from chargen.errors import ChargenError, DeviceError
+from chargen.rendering.progress import format_seconds
 
 if TYPE_CHECKING:
     from chargen.data.corpus import Corpus
@@ -51,7 +52,7 @@ LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be
     help="Folder of the model.  [default: checkpoints/NAME, or the next free NAME-2]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the model that is in the folder.")
-@click.option("--resume", is_flag=True, help="Continue a training that was stopped or killed.")
+@click.option("--resume", is_flag=True, help="Resume a training that was stopped or killed.")
 @click.option(
     "--save-every",
     type=Number(min=0),
@@ -62,12 +63,14 @@ LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be
 @click.option(
     "--minutes",
     type=Number(min=0, min_open=True),
-    help="Budget of time; training on a short text ends earlier.  [default: 5]",
+    help="Budget in minutes; a short text needs fewer, and then training ends earlier.  [default: 5]",
 )
 @click.option(
-    "--epochs", type=Number(min=0, min_open=True), help="Budget of passes over the text, instead."
+    "--epochs",
+    type=Number(min=0, min_open=True),
+    help="Budget in passes over the text, instead of minutes.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Budget of optimiser steps, instead.")
+@click.option("--steps", type=click.IntRange(1), help="Budget in optimiser steps, instead of minutes.")
 @tokenizer_option
 @vocab_size_option
 @click.option(
@@ -86,7 +89,7 @@ LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be
     "--val-fraction",
     type=Number(min=0, max=0.9),
     default=0.1,
-    help="Share of the text, from its end, that is kept for validation; 0 for none.",
+    help="Share of the text, at its end, held out for validation; 0 for none.",
 )
 @click.option(
     "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Recurrent cell."
@@ -98,16 +101,21 @@ LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be
     "--dropout", type=Number(min=0, max=0.95), help="Dropout between layers.  [default: chosen]"
 )
 @click.option(
-    "--batch", type=click.IntRange(1), help="Sequences trained in parallel.  [default: chosen]"
+    "--batch",
+    type=click.IntRange(1),
+    help="Lanes: places of the text that are read in parallel.  [default: chosen]",
 )
 @click.option(
-    "--window", type=click.IntRange(1), help="Tokens per step and sequence.  [default: chosen]"
+    "--window",
+    type=click.IntRange(1),
+    help="Tokens of each lane that a step reads.  [default: chosen]",
 )
 @click.option("--lr", type=Number(min=0, min_open=True), help="Peak learning rate.  [default: chosen]")
 @click.option(
     "--generations",
     type=click.IntRange(1, 100),
-    help="Networks that share the budget, each taught by the one before it.  [default: chosen]",
+    help="Networks trained one after the other within the budget; each also learns from the one "
+    "before it.  [default: chosen]",
 )
 @seed_option()
 @device_option
@@ -283,10 +291,10 @@ def _begin(run: Run, request: TrainRequest) -> NewTraining:
     training = NewTraining(run, request)
     _say_corpus(training)
     if len(training.corpus.validation) < 2 and request.val_fraction:
-        say("note: the part kept for validation is too short: there will be no score")
+        say("note: the held-out part is too short to be scored: there will be no score")
     if training.repeated > REPEATED:
         say(
-            f"note: {training.repeated:.0%} of the held-out text also stands in the training part, "
+            f"note: {training.repeated:.0%} of the held-out text also occurs in the training part, "
             "word for word: its score is better than that of a new text will be"
         )
     say(f"model    {training.plan.reason}")

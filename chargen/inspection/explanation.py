@@ -13,7 +13,7 @@ from chargen.tokenizers.base import Ids, Tokenizer
 
 @default_modes()
 def explain(model: Classifier, tokenizer: Tokenizer, ids: Ids) -> list[tuple[str, float]]:
-    """Returns (piece, weight) for each piece of the text `ids` (T,), whose first token is its beginning.
+    """Returns (piece, weight) for each piece of the text `ids` (T,) behind its first token.
 
     With attention pooling the weight is the attention; all weights, with that of the beginning of the
     text, sum to 1. Otherwise it is gradient times input (Shrikumar et al. 2016,

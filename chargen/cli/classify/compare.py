@@ -39,7 +39,10 @@ from chargen.cli.terminal import say
     "--layers", type=Several(click.IntRange(1, 100)), default="1,2", help="Numbers of layers."
 )
 @click.option(
-    "--minutes", type=Number(min=0, min_open=True), default=0.5, help="Budget of each classifier."
+    "--minutes",
+    type=Number(min=0, min_open=True),
+    default=0.5,
+    help="Minutes of training for each classifier.",
 )
 @click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
 @training_options

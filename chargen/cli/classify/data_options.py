@@ -14,7 +14,7 @@ from chargen.cli.terminal import say, say_notes
 if TYPE_CHECKING:
     from chargen.data.labelled import Labelled
 
-MAX_CLASSES = 12  # listed in a summary
+MAX_CLASSES = 20  # listed in a summary; one or two more are not left out
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,13 +38,13 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--label",
             metavar="COLUMN",
-            help="Column of the labels, by name or number.  [default: guessed, and shown]",
+            help="Column of the labels, by name or number from 1.  [default: guessed, and shown]",
         ),
         click.option(
             "--text",
             multiple=True,
             metavar="COLUMN",
-            help="Column of the text, by name or number; repeatable, to join several.  "
+            help="Column of the text, by name or number from 1; repeatable, to join several.  "
             "[default: all others]",
         ),
     ):
@@ -79,8 +79,9 @@ def read(source: str | None, options: dict[str, Any], classes: Sequence[str] = (
 def describe(data: Labelled) -> str:
     """Returns two lines: the number of texts, and the number in each class."""
     counts = data.counts()
-    listed = [f"{label_text(name)} {count:,}" for name, count in list(counts.items())[:MAX_CLASSES]]
-    more = f", … {len(counts) - MAX_CLASSES} more" if len(counts) > MAX_CLASSES else ""
+    shown = len(counts) if len(counts) <= MAX_CLASSES + 2 else MAX_CLASSES
+    listed = [f"{label_text(name)} {count:,}" for name, count in list(counts.items())[:shown]]
+    more = f" and {len(counts) - shown:,} smaller classes" if len(counts) > shown else ""
     return (
         f"data     {data.name}: {len(data):,} texts in {len(counts):,} classes\n"
         f"         {', '.join(listed)}{more}"

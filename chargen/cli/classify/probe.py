@@ -22,7 +22,7 @@ from chargen.cli.terminal import say_notes
     "--val-fraction",
     type=Number(min=0, max=0.9, min_open=True),
     default=0.1,
-    help="Share of each class to validate on, without --val.",
+    help="Share of each class held out for validation, where there is no --val.",
 )
 @seed_option("Seed for the choice of the texts to validate on.")
 @table_options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +21,9 @@ from chargen.cli.classify.training_options import (
 )
 from chargen.cli.options import Number, Source, was_given
 from chargen.cli.output_folder import free_folder
-from chargen.cli.progress_bar import format_seconds, watch
+from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
+from chargen.rendering.progress import format_seconds
 
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier
@@ -40,11 +42,13 @@ _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embeddi
     "-o", "--out", metavar="DIR", help="Folder of the classifier.  [default: checkpoints/NAME]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace the model that is in the folder.")
-@click.option("--minutes", type=Number(min=0, min_open=True), help="Budget of time.  [default: 5]")
+@click.option("--minutes", type=Number(min=0, min_open=True), help="Budget in minutes.  [default: 5]")
 @click.option(
-    "--epochs", type=Number(min=0, min_open=True), help="Budget of passes over the texts, instead."
+    "--epochs",
+    type=Number(min=0, min_open=True),
+    help="Budget in passes over the texts, instead of minutes.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Budget of optimiser steps, instead.")
+@click.option("--steps", type=click.IntRange(1), help="Budget in optimiser steps, instead of minutes.")
 @click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
 @click.option(
     "--from",
@@ -56,7 +60,7 @@ _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embeddi
     "--stack-share",
     type=Number(min=0, max=1, min_open=True),
     default=1.0,
-    help="Share of the learning rate for the stack; below 1, a stack from a generator changes slowly.",
+    help="Factor on the learning rate of the stack; below 1, pretrained weights change slowly.",
 )
 @click.option(
     "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Recurrent cell."
@@ -133,16 +137,12 @@ def train(
             stack_share=stack_share,
             seed=options.seed,
         )
+        steps_of_training = reader.keep(trained, folder)
+        first = next(steps_of_training)  # from here on, the record says how it is trained
         say(_held_out(validation, options))
         say(_describe(reader, options, generator is not None))
-        if longest := reader.record.training["longest"]:
-            unit = "characters" if reader.tokenizer.kind == "char" else "tokens"
-            say(
-                f"note: each pass reads another {longest:,} {unit} of each text, so that the budget "
-                "is enough for several passes"
-            )
         stopped = f"; the best classifier so far is in {folder}"
-        last = watch(reader.keep(trained, folder), describe_score, stopped)
+        last = watch(_from_first(first, steps_of_training), describe_score, stopped)
     _report(last)
     say(f"model    {folder}\npredict  chargen classify predict -m {shlex.quote(str(folder))} …")
     if as_json:
@@ -155,6 +155,15 @@ def train(
             **(measures(last.score) if last.score else {"accuracy": None, "macro_f1": None}),
         }
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+
+
+def _from_first(first: Step, steps: Generator[Step]) -> Iterator[Step]:
+    """Yields a step that was taken already, then the others."""
+    try:
+        yield first
+        yield from steps
+    finally:
+        steps.close()
 
 
 def _held_out(validation: Labelled | None, options: TrainingOptions) -> str:
@@ -221,7 +230,7 @@ def _report(last: Step) -> None:
     if score:
         say(
             f"done     accuracy {score.accuracy:.1%}, macro-F1 {score.macro_f1:.3f}, on "
-            f"{len(score.labels):,} texts it never saw; best at step {last.best_step:,} of "
+            f"{len(score.labels):,} held-out texts; best at step {last.best_step:,} of "
             f"{last.number:,}, in {format_seconds(last.seconds)}"
         )
         say(table(score))

@@ -62,7 +62,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--max-length",
             type=click.IntRange(1),
             default=1000,
-            help="Tokens of a text that are read, from its beginning.",
+            help="Number of tokens read of each text, from its beginning.",
         ),
         click.option(
             "--pooling",
@@ -87,7 +87,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--val-fraction",
             type=Number(min=0, max=0.9),
             default=0.1,
-            help="Share of the texts of each class that is kept for validation.",
+            help="Share of each class held out for validation.",
         ),
     ):
         decorated = option(decorated)

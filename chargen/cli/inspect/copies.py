@@ -26,7 +26,7 @@ from chargen.cli.options import Source, json_option, model_option
     "--least",
     type=click.IntRange(1),
     default=30,
-    help="Length in characters from which on a passage counts as copied.",
+    help="Length in characters of the shortest passage that counts as copied.",
 )
 @colour_option
 @json_option

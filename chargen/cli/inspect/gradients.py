@@ -40,7 +40,10 @@ LONGEST = 1 << 20  # characters of the text that are measured on
     help="Recurrent cells to train.",
 )
 @click.option(
-    "--minutes", type=Number(min=0, min_open=True), default=0.5, help="Budget of each model."
+    "--minutes",
+    type=Number(min=0, min_open=True),
+    default=0.5,
+    help="Minutes of training for each model.",
 )
 @click.option("--hidden", type=click.IntRange(1), default=128, help="Hidden size of each model.")
 @click.option("--layers", type=click.IntRange(1, 100), default=1, help="Layers of each model.")

@@ -178,7 +178,7 @@ def _list_components(writer: TextGenerator, text: str) -> None:
 def _show_layers(pieces: list[str], layers: Layers, only: int | None) -> None:
     """Prints, for each piece, the mean of each state and gate over the components of a layer.
 
-    States and candidates count without their sign. `only` is the layer to show, from 1; None is all.
+    States and candidates enter by their absolute value. `only` is the layer to show, from 1; None is all.
     """
     import numpy as np
 
@@ -194,6 +194,6 @@ def _show_layers(pieces: list[str], layers: Layers, only: int | None) -> None:
             for piece, *row in zip(pieces, *columns, strict=True):
                 click.echo(f"{visible(piece):10}" + "".join(f"{value:11.3f}" for value in row))
     say(
-        "each number is a mean over the components; states and candidates count without their sign. "
-        "For more: --component C, --plot FILE, --json, or a longer text"
+        "each number is a mean over the components, of absolute values for states and "
+        "candidates. For more: --component C, --plot FILE, --json, or a longer text"
     )

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @text_options
 @unknown_option
 @model_option()
-@click.option("--worst", type=click.IntRange(0), default=10, help="Number of worst spots to list.")
+@click.option(
+    "--worst", type=click.IntRange(0), default=10, help="Number of least expected characters to list."
+)
 @click.option("--html", metavar="FILE", help="Also write the coloured text to a page in one file.")
 @svg_option
 @colour_option
