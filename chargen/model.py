@@ -122,9 +122,8 @@ class ModelConfig:
 
     def summary(self) -> str:
         """Returns the shape in a few words, such as "lstm 2 × 256, 0.86 M parameters"."""
-        cell = f"bidirectional {self.cell}" if self.bidirectional else self.cell
-        size = f"{self.num_layers} × {self.hidden_size}"
-        return f"{cell} {size}, {self.parameters / 1e6:.2f} M parameters"
+        size = f"{self.num_layers} × {self.hidden_size}, {self.parameters / 1e6:.2f} M parameters"
+        return f"bidirectional {self.cell} {size}" if self.bidirectional else f"{self.cell} {size}"
 
     @property
     def basis_size(self) -> int:
@@ -313,8 +312,7 @@ class LanguageModel(nn.Module):
         None is the empty state. Raises ChargenError where `ids` is no such tensor.
         """
         arguments.check_ids(ids)
-        state = self.initial_state(ids.shape[1]) if state is None else state
-        outputs, state = self.stack(ids, state, dropout)
+        outputs, state = self.stack(ids, state or self.initial_state(ids.shape[1]), dropout)
         return self.head(outputs), state
 
     def scale_logits(self, factor: float) -> None:
@@ -360,9 +358,8 @@ class Classifier(nn.Module):
         """Reads texts (T, B) of `lengths` (B,); returns logits (B, C) and outputs (T, B, width).
 
         Padding behind a text takes no part: no output within a text depends on it, and only outputs
-        within texts are pooled. Raises ChargenError where `ids` is no such tensor.
+        within texts are pooled.
         """
-        arguments.check_ids(ids)
         state = self.stack.initial_state(ids.shape[1])
         outputs, _ = self.stack(ids, state, dropout, lengths)
         return self.classify(outputs, lengths, dropout), outputs

@@ -178,7 +178,7 @@ def _list_components(writer: TextGenerator, text: str) -> None:
 def _show_layers(pieces: list[str], layers: Layers, only: int | None) -> None:
     """Prints, for each piece, the mean of each state and gate over the components of a layer.
 
-    States and candidates enter by their absolute value. `only` is the layer to show, from 1; None is all.
+    Those of states and candidates are absolute values. `only` is the layer, from 1; None is all.
     """
     import numpy as np
 
