@@ -112,7 +112,7 @@ def test_stop_texts_end_a_text_and_are_left_out(poet):
 @pytest.mark.slow
 def test_a_generator_of_documents_ends_where_a_document_ends(verse):
     writer = TextGenerator.new(verse, split_on="line", hidden_size=32)
-    for _ in writer.train(verse, steps=150):
+    for _ in writer.train(verse, steps=400):
         pass
     texts = writer.generate_many(num=20, temperature=0.3, seed=0)
     known = set(verse.split("\n"))
