@@ -105,7 +105,7 @@ def test_ctrl_c_keeps_the_model_and_exits_with_130(start, verse, tmp_path):
 def test_n9_how_much_of_the_held_out_text_repeats_is_said(run, verse, tmp_path):
     (tmp_path / "verse.txt").write_text(verse)
     _, _, err = run("train", "verse.txt", *QUICK)
-    assert re.search(r"note: \d+% of the held-out text also stands in the training part", err)
+    assert re.search(r"note: \d+% of the held-out text also occurs in the training part", err)
     letters = "".join(random.Random(0).choices("abcdefgh ", k=3000))
     (tmp_path / "letters.txt").write_text(letters)
     _, _, err = run("train", "letters.txt", *QUICK)
