@@ -229,8 +229,8 @@ class TextClassifier:
         )
         if augmentation.longest:
             remarks.append(
-                f"each pass reads another {augmentation.longest:,} {self.unit} of each text, so that the "
-                "budget is enough for several passes"
+                f"each pass reads another {augmentation.longest:,} {self.unit} of each text, so that "
+                "the budget is enough for several passes"
             )
         corpus = LabelledRecord(data.name, data.sha256, len(data))
         training = {**asdict(config), **asdict(augmentation), "balance": balance}
