@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 REPEATED = 0.05  # share of the held-out text in the training part from which on it is said
+NO_CORPUS = "python-docs, the text of Python's help topics: no CORPUS was given"
 LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be said
 
 
@@ -190,35 +191,37 @@ def train(
         raise click.UsageError(
             "give --text or --split-on, not both: each row of a table is a document"
         )
-    say(f"reading  {', '.join(corpus) or 'the corpus'}")  # at once: torch takes its time to load
-    from chargen.runs.launch import TrainRequest
     from chargen.training.distributed import join
 
-    request = TrainRequest(
-        sources=corpus,
-        encoding=encoding,
-        text=text,
-        tokenizer=tokenizer,
-        vocab_size=vocab_size,
-        split_on=split_on,
-        val_fraction=val_fraction,
-        minutes=minutes,
-        epochs=epochs,
-        steps=steps,
-        cell=cell,
-        num_layers=layers,
-        hidden_size=hidden,
-        embedding_size=embedding,
-        dropout=dropout,
-        batch=batch,
-        window=window,
-        learning_rate=lr,
-        generations=generations,
-        seed=seed,
-        precision=precision,
-        device=device,
-    )
     with join(device) as ranks, _only_main_speaks(ranks):
+        # At once: torch takes its time to load.
+        say(f"reading  {', '.join(corpus) or NO_CORPUS}")
+        from chargen.runs.launch import TrainRequest
+
+        request = TrainRequest(
+            sources=corpus,
+            encoding=encoding,
+            text=text,
+            tokenizer=tokenizer,
+            vocab_size=vocab_size,
+            split_on=split_on,
+            val_fraction=val_fraction,
+            minutes=minutes,
+            epochs=epochs,
+            steps=steps,
+            cell=cell,
+            num_layers=layers,
+            hidden_size=hidden,
+            embedding_size=embedding,
+            dropout=dropout,
+            batch=batch,
+            window=window,
+            learning_rate=lr,
+            generations=generations,
+            seed=seed,
+            precision=precision,
+            device=device,
+        )
         folder = ranks.broadcast_object(
             lambda: training_folder(out, corpus, encoding, text, resume, overwrite)
         )
@@ -286,8 +289,6 @@ def _begin(run: Run, request: TrainRequest) -> NewTraining:
     """Says what a new training is made of, stage by stage."""
     from chargen.runs.launch import NewTraining
 
-    if not request.sources:
-        say("no CORPUS given: training on python-docs, the text of Python's help topics")
     training = NewTraining(run, request)
     _say_corpus(training)
     if len(training.corpus.validation) < 2 and request.val_fraction:

@@ -201,8 +201,8 @@ def learn(context: TrainingContext) -> Generator[Step, None, tuple[str, float]]:
                 if task.early_stopping and not risen:
                     risen = early_stop_reason(state, budget.done())
                     state.over = state.over or (bool(risen) and config.minutes is not None)
-                    kept = f"; the weights of step {state.best_step:,} are kept"
-                    remarks.append(risen and risen + kept)
+                    outcome = f"; the weights of step {state.best_step:,} are kept"
+                    remarks.append(risen and risen + outcome)
             snapshot = state.snapshot(model)
             budget.evaluated(time.perf_counter() - began)
         state.seconds = budget.seconds()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from chargen.data.corpus import Corpus
-from chargen.device import at_most_threads
+from chargen.device import at_most_threads, precision_for
 from chargen.errors import ChargenError
 from chargen.model import LanguageModel, ModelConfig
 from chargen.training.budget import max_epochs, share_of_time
@@ -129,6 +129,10 @@ def plan(
         training = replace(training, learning_rate=rate)
     is_short = training.minutes is not None and read < _affordable(model, training, flops)
     reason = _describe(model, training, corpus, flops, read, is_short)
+    if (precision := precision_for(training.precision, device, model)) != "fp32":
+        reason += f" in {precision}"
+    if measured.threads < torch.get_num_threads():
+        reason += f", on {measured.threads} of {torch.get_num_threads()} threads: more are slower now"
     if device.type == "cpu" and model.cell != "lstm":
         with at_most_threads(measured.threads):
             reason += _compare_with_lstm(device, model, training, flops)

@@ -172,3 +172,18 @@ def test_n17_what_another_cell_costs_is_said(verse, monkeypatch):
     reason = TrainRequest(cell="gru", steps=5).plan(corpus).reason
     assert reason.endswith("; an LSTM of this size would read 3.0 times as much")
     assert "LSTM" not in TrainRequest(steps=5).plan(corpus).reason
+
+
+def test_d18_the_precision_and_the_threads_that_were_chosen_are_said(verse, monkeypatch):
+    corpus = prepare(Text.from_string(verse))
+    monkeypatch.setattr("chargen.training.planner.probe_flops", lambda *_: 1e9)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    for threads, precision, words in (
+        (4, "fp32", "per second"),
+        (1, "fp32", "per second, on 1 of 4 threads: more are slower now"),
+        (4, "bf16", "per second in bf16"),
+    ):
+        speed = Speed(1e9, threads)
+        monkeypatch.setattr("chargen.training.planner.measure_speed", lambda *_, speed=speed: speed)
+        request = TrainRequest(steps=5, precision=precision, hidden_size=128)
+        assert request.plan(corpus).reason.endswith(words)
