@@ -12,7 +12,7 @@ from typing import Any, Self
 from chargen import arguments
 from chargen.data.cache import encode_in_order
 from chargen.data.corpus import Corpus, split
-from chargen.data.documents import SPLIT_SEED, documents
+from chargen.data.documents import SPLIT_SEED, documents, separator
 from chargen.data.sources import Source, open_text
 from chargen.device import find_device
 from chargen.errors import ChargenError
@@ -396,7 +396,8 @@ class TextGenerator(Inspectable):
             self._decoders, self._snapshot = {}, WeightSnapshot(self.model)
         if weights not in self._decoders:
             self._decoders[weights] = Decoder(self.model, weights)
-        return Prefix.from_text(text, self.tokenizer, self._decoders[weights])
+        prefix = Prefix.from_text(text, self.tokenizer, self._decoders[weights])
+        return prefix if self._split_on is None else prefix.separated(separator(self._split_on))
 
 
 def _scores(step: Step) -> dict[str, Any]:

@@ -32,7 +32,10 @@ def folder(tmp_path):
 )
 def test_an_old_model_writes_and_scores_as_it_did(folder, name, options):
     writer = TextGenerator.load(folder / name)
-    assert writer.generate("the ", length=60, seed=3, **options) == EXPECTED[name]["text"]
+    expected = EXPECTED[name]["text"]
+    if writer.record.corpus.split_on == "line":  # a document has ended since where a line does
+        expected = expected.split("\n")[0]
+    assert writer.generate("the ", length=60, seed=3, **options) == expected
     assert writer.score(VERSE).bits_per_character == pytest.approx(EXPECTED[name]["bits"], rel=1e-6)
 
 

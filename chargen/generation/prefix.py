@@ -48,6 +48,7 @@ class Prefix:
         self._tokenizer, self._decoder = tokenizer, decoder
         self._state, self._logits = state, logits  # of the next token, (V,)
         self._limit: CharacterConstraint | None = None
+        self._separator = ""  # of documents, which no document contains
         self._cuda_model: LanguageModel | None = None
 
     def __repr__(self) -> str:
@@ -79,6 +80,7 @@ class Prefix:
             logits = self._decoder.read(self._tokenizer.encode(more).tolist(), state)
             longer = Prefix(self.text + more, self._tokenizer, self._decoder, state, logits)
         longer._limit, longer._cuda_model = self._limit, self._cuda_model
+        longer._separator = self._separator
         return longer
 
     def on_gpu(self, model: LanguageModel) -> Prefix:
@@ -111,6 +113,15 @@ class Prefix:
             )
         prefix = copy(self)
         prefix._limit = limit
+        return prefix
+
+    def separated(self, separator: str) -> Prefix:
+        """Returns the same prefix of a document, which ends where a `separator` of documents begins.
+
+        A vocabulary of characters lacks it, but one of bytes or pieces does not.
+        """
+        prefix = copy(self)
+        prefix._separator = separator
         return prefix
 
     def expected(self, sampler: Sampler | None = None) -> dict[str, float]:
@@ -219,7 +230,7 @@ class Prefix:
         """
         num, length = arguments.count(num, "num", 1), arguments.count(length, "length")
         seed = secrets.randbits(32) if seed is None else arguments.count(seed, "seed")
-        stops = arguments.texts(stop, "stop")
+        stops = [*arguments.texts(stop, "stop"), self._separator]
         return self._streams(num, length, sampler, seed, stops) if length else iter(())
 
     def _streams(

@@ -91,7 +91,7 @@ def test_d11_several_texts_are_told_apart(run, tmp_path, split_on, between, boun
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["char"])
+@pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
 def test_d8_a_document_has_no_line_too_many(run, tmp_path, kind):
     """At a temperature at which every token is drawn sooner or later."""
     options = ["--tokenizer", kind, "--vocab-size", 300, "--split-on", "line"]
