@@ -466,3 +466,12 @@ def test_n4_a_classifier_predicts_with_the_weights_that_it_has(moods):
     with torch.no_grad():
         reader.model.head.bias += torch.tensor([3.0, 0.0])
     assert reader.predict("the sea was bad") != before
+
+
+@pytest.mark.slow
+def test_n18_the_built_in_task_has_a_budget_that_no_slow_hour_changes(run, monkeypatch):
+    monkeypatch.setattr("chargen.cli.classify.train.BUILTIN_EPOCHS", 0.02)
+    status, out, err = run("classify", "train", "--json")
+    assert status == 0, err
+    assert "training for 0.02 epochs (--minutes, --epochs, --steps)" in err
+    assert json.loads(out)["steps"] == 3
