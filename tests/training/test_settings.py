@@ -136,7 +136,7 @@ def test_a_plan_has_the_threads_and_leaves_those_of_the_process_alone():
     assert chosen.threads == 1
     assert torch.get_num_threads() == 2
     slower = planner.plan(corpus, cpu, TrainConfig(minutes=1), {"hidden_size": 64})
-    assert slower.reason.endswith(f"{1e9 / speed.flops_per_token(slower.model):,.0f} per second")
+    assert f"{1e9 / speed.flops_per_token(slower.model):,.0f} per second, on 1 of 2" in slower.reason
 
 
 def test_what_a_training_returns_and_raises_comes_through():
