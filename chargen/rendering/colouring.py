@@ -95,13 +95,13 @@ CSS = """
 .coloured { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
 .coloured span { border-radius: 2px; }
 .coloured span[style*="--warm"] {
-  background: color-mix(in srgb, var(--hot) var(--warm), transparent); }
+  background: color-mix(in srgb, var(--hot) calc(var(--warm) * var(--depth, 1)), transparent); }
 .coloured span[style*="--cool"] {
-  background: color-mix(in srgb, var(--accent) var(--cool), transparent); }
+  background: color-mix(in srgb, var(--accent) calc(var(--cool) * var(--depth, 1)), transparent); }
 .coloured .nl::before { content: "↵"; opacity: .45; }
 .coloured .tab::before { content: "⇥"; opacity: .45; }
 .coloured .end::before { content: "■\\A"; opacity: .45; }
-.coloured span[data-tooltip]:hover { outline: 1.5px solid var(--accent); }
+.coloured span[data-tooltip]:is(:hover, .current) { outline: 1.5px solid var(--accent); }
 #glyph-tooltip { position: fixed; z-index: 9999; pointer-events: none; white-space: pre;
   max-width: 90vw; font: .85rem/1.45 ui-monospace, Menlo, Consolas, "Liberation Mono", monospace;
   padding: .5em .7em; border-radius: 6px; color: var(--paper); background: var(--ink);
@@ -109,16 +109,17 @@ CSS = """
 #glyph-tooltip[hidden] { display: none; }
 """
 
-# Shows the tooltip of a piece beside the pointer or the finger.
+# Shows the tooltip of a piece beside the pointer or the finger. In a text that has the focus, the
+# arrow keys move from piece to piece.
 SCRIPT = """
 (() => {
-  let tip;
-  const show = (event) => {
-    const piece = event.target.closest && event.target.closest('[data-tooltip]');
+  let tip, current;
+  const show = (piece) => {
     if (!tip) {
       tip = document.createElement('div');
       tip.id = 'glyph-tooltip';
       tip.setAttribute('role', 'tooltip');
+      tip.setAttribute('aria-live', 'polite');
       document.body.append(tip);
     }
     tip.hidden = !piece;
@@ -130,8 +131,34 @@ SCRIPT = """
     tip.style.left = Math.max(8, left) + 'px';
     tip.style.top = (below ? box.bottom + 6 : box.top - size.height - 6) + 'px';
   };
-  document.addEventListener('pointerover', show);
-  document.addEventListener('pointerdown', show);
+  const move = (piece) => {
+    if (current) current.classList.remove('current');
+    current = piece;
+    if (piece) {
+      piece.classList.add('current');
+      piece.scrollIntoView({block: 'nearest'});
+    }
+    show(piece);
+  };
+  const point = (event) => {
+    move(null);
+    show(event.target.closest && event.target.closest('[data-tooltip]'));
+  };
+  document.addEventListener('pointerover', point);
+  document.addEventListener('pointerdown', point);
+  document.addEventListener('focusout', () => move(null));
+  document.addEventListener('keydown', (event) => {
+    const text = event.target.closest && event.target.closest('.coloured');
+    if (!text || event.ctrlKey || event.metaKey || event.altKey) return;
+    const pieces = [...text.querySelectorAll('[data-tooltip]')];
+    const index = pieces.indexOf(current), last = pieces.length - 1;
+    const to = {ArrowRight: Math.min(index + 1, last), ArrowLeft: Math.max(index - 1, 0), Home: 0,
+      End: last}[event.key];
+    if (event.key === 'Escape') move(null);
+    if (to === undefined || !pieces.length) return;
+    event.preventDefault();
+    move(pieces[to]);
+  });
 })();
 """
 
@@ -144,9 +171,9 @@ def page(title: str, intro: str, glyphs: Iterable[Glyph]) -> str:
 <title>{escape_html(title)}</title>
 <style>
 :root {{ color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --faint: #6b665d;
-  --accent: #0f766e; --hot: #dc2626; --line: #e4e0d8; }}
+  --accent: #0f766e; --hot: #dc2626; --line: #e4e0d8; --depth: .92; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8e6e1; --paper: #1d2022; --faint: #a8a49b;
-  --accent: #2dd4bf; --hot: #f87171; --line: #33383c; }} }}
+  --accent: #2dd4bf; --hot: #f87171; --line: #33383c; --depth: .52; }} }}
 body {{ margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: var(--ink);
   background: var(--paper); font: 1rem/1.5 ui-sans-serif, system-ui, sans-serif; }}
 h1 {{ font-size: 1.15rem; }}
@@ -158,7 +185,7 @@ code, .coloured {{ font-family: ui-monospace, Menlo, Consolas, "Liberation Mono"
 {CSS}</style></head>
 <body><h1>{escape_html(title)}</h1>
 {intro}
-<pre class="coloured">{spans(glyphs)}</pre>
+<pre class="coloured" tabindex="0">{spans(glyphs)}</pre>
 <script>{SCRIPT}</script>
 </body></html>
 """

@@ -55,7 +55,10 @@ def spots_html(surprise: Surprise, count: int) -> str:
         for spot in surprise.worst(count)
     )
     head = "<tr><th>bits</th><th>line</th><th>where</th><th>expected</th></tr>"
-    return f'<div class="scroll"><table class="spots">{head}{rows}</table></div>'
+    return (
+        '<div class="scroll" tabindex="0" role="group" aria-label="Spots">'
+        f'<table class="spots">{head}{rows}</table></div>'
+    )
 
 
 def copy_glyphs(report: Report) -> list[Glyph]:

@@ -61,6 +61,7 @@ class Step:
     remark: str = ""  # an event that a person should know of
     sample: str = ""  # a text by the model at this step, where the caller had it write one
     finished: bool = False  # the last record: the score of the best weights, which the model now has
+    generation: int = 0  # networks trained before this one
 
     def summary(self) -> dict[str, Any]:
         """Returns the step and the speed, as config.json holds them beside the scores."""
@@ -321,5 +322,6 @@ def record(context: TrainingContext, done: float, loss: float, **more: Any) -> S
         ids=state.ids,
         characters_per_second=characters / max(1e-9, state.seconds),
         best_step=state.best_step,
+        generation=state.generation,
         **more,
     )

@@ -52,6 +52,7 @@ class Plan:
     reason: str  # for a person, in one line
     threads: int  # of the CPU, with which the training is fastest
     tokens: float  # that each generation reads, repeats included
+    passes: float  # over the training part, of each generation
 
     def correction(self, step: Step) -> str:
         """Returns what has turned out otherwise, for a person, or "" where the plan holds.
@@ -136,7 +137,7 @@ def plan(
     if device.type == "cpu" and model.cell != "lstm":
         with at_most_threads(measured.threads):
             reason += _compare_with_lstm(device, model, training, flops)
-    return Plan(model, training, reason, measured.threads, read)
+    return Plan(model, training, reason, measured.threads, read, read / ids)
 
 
 def _describe(

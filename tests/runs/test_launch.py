@@ -71,7 +71,7 @@ def test_the_command_line_and_the_page_launch_the_same_training(
         page.flush()
         worker.main()
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert events[0].keys() == {"model", "baselines"}
+    assert events[0].keys() == {"model", "summary", "baselines"}
     assert "done" in events[-1]
     one, other = record(tmp_path / "one"), record(tmp_path / "other")
     for part in ("model", "training", "settings", "corpus"):

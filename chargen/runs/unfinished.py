@@ -1,0 +1,62 @@
+"""Trainings that were stopped, have failed, or were left by a crash, as their folders tell."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargen.errors import ChargenError
+from chargen.runs.state import state_folders
+from chargen.storage import atomic
+from chargen.storage.schema import parse
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A training that can be resumed."""
+
+    folder: Path
+    budget: float
+    unit: str  # minutes, epochs or steps
+    spent: float | None  # of its budget; None for epochs, which a state does not count
+    saved_at: float  # when its newest state was saved, in seconds since 1970
+
+    @property
+    def progress(self) -> str:
+        """How far it is, in words."""
+        if self.spent is None:
+            return f"some of {self.budget:,g} {self.unit}"
+        if self.unit == "minutes":
+            return f"{_clock(self.spent)} of {_clock(self.budget)} minutes"
+        return f"{self.spent:,g} of {self.budget:,g} {self.unit}"
+
+
+def unfinished_trainings(checkpoints: Path) -> list[Unfinished]:
+    """Returns the trainings below a folder that are not at their end, the last one first.
+
+    Trainings that were begun in Python are left out: they do not keep how their text was read.
+    """
+    trainings = filter(None, map(_unfinished, checkpoints.glob("*")))
+    return sorted(trainings, key=lambda training: training.saved_at, reverse=True)
+
+
+def _unfinished(folder: Path) -> Unfinished | None:
+    """Reads the newest state of a training that is intact; None where there is nothing to resume."""
+    for state in reversed(state_folders(folder)):
+        with suppress(ChargenError, OSError, KeyError, TypeError, ValueError):
+            atomic.manifest(state)
+            config = parse(state, (state / "config.json").read_bytes())
+            progress, training = config["progress"], config["training"]
+            if progress["over"] or "corpus" not in config["settings"]:
+                return None
+            unit = next(unit for unit in ("minutes", "epochs", "steps") if training[unit] is not None)
+            spent = {"minutes": progress["seconds"] / 60, "steps": progress["step"]}.get(unit)
+            saved_at = (state / atomic.MANIFEST).stat().st_mtime
+            return Unfinished(folder, training[unit], unit, spent, saved_at)
+    return None
+
+
+def _clock(minutes: float) -> str:
+    seconds = round(60 * minutes)
+    return f"{seconds // 60}:{seconds % 60:02}"
