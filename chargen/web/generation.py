@@ -7,11 +7,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import chargen
 from chargen.errors import ChargenError
 from chargen.generation.prefix import Prefix
 from chargen.web.model_store import ModelStore
+from chargen.web.numbers import integer
 
 MAX_PROMPT = 20_000  # characters
 MAX_LENGTH = 20_000  # characters written at once
@@ -53,13 +55,12 @@ class GenerationRequest:
         )
 
 
-def seed_or_new(seed: float | None) -> int:
-    """Returns `seed`, or a random one for None; raises ChargenError for one out of range."""
-    if seed is None:
-        return secrets.randbits(32)
-    if not 0 <= seed <= MAX_SEED or seed != int(seed):
-        raise ChargenError(f"the seed must be a whole number from 0 to {MAX_SEED:,}")
-    return int(seed)
+def seed_or_new(seed: Any, label: str = "the seed") -> int:
+    """Returns `seed`, or a random one for None.
+
+    Raises ChargenError, which names it by `label`, for anything but a whole number up to `MAX_SEED`.
+    """
+    return secrets.randbits(32) if seed is None else integer(seed, label, 0, MAX_SEED)
 
 
 class Engine:

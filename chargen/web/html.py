@@ -1,14 +1,12 @@
-"""Values as HTML and SVG in the colours of the theme: texts, bars, curves, tables.
+"""Values as HTML in the colours of the theme: texts, bars, small print.
 
-Each function returns markup for a `gr.HTML`, but for `download_js`; whatever text it is given is
-escaped.
+Each function returns markup for a `gr.HTML`; whatever text it is given is escaped.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil, floor, log10
 
 from chargen.errors import ChargenError
 from chargen.inspection.components import ComponentCorrelation
@@ -19,32 +17,8 @@ from chargen.web.labels import error_text
 
 MAX_BARS, MIN_PROBABILITY = 12, 0.0005
 _BYTES = re.compile(r"(<[0-9A-F]{2}>)+")  # `Prefix.expected` names the parts of a character like this
-# Turns a click on a button of `bars` or `component_list` into the `select` event of their gr.HTML.
-SELECT_ON_CLICK = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-text]');
-  if (button && !button.disabled) trigger('select', {text: button.dataset.text});
-});
-"""
-
-
-def download_js(text: str, name: str, mime: str) -> str:
-    """Returns the JavaScript of a handler that downloads a text as a file called `name`.
-
-    `text` is an expression for the text, in which `input` is the first input of the handler. Nothing
-    is downloaded while it is empty.
-    """
-    return f"""
-(input) => {{
-  const text = {text};
-  if (!text) return;
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], {{type: '{mime}'}}));
-  link.download = '{name}';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}}
-"""
+# Of a text that a keyboard can scroll, in words for a screen reader.
+_SCROLLED = 'tabindex="0" role="group" aria-label="Text"'
 
 
 def visible(character: str) -> str:
@@ -57,9 +31,14 @@ def sheet(prompt: str, new: str = "", *, writing: bool = False, small: bool = Fa
     caret = '<span class="caret"></span>' if writing else ""
     shape = "sheet small" if small else "sheet"
     return (
-        f'<pre class="{shape}" tabindex="0"><span class="prompt">{escaped(prompt)}</span>'
+        f'<pre class="{shape}" {_SCROLLED}><span class="prompt">{escaped(prompt)}</span>'
         f"<span>{escaped(new)}</span>{caret}</pre>"
     )
+
+
+def line(text: str) -> str:
+    """Renders one line of a text."""
+    return f'<pre class="line">{escaped(text)}</pre>'
 
 
 def empty_sheet(hint: str) -> str:
@@ -67,12 +46,34 @@ def empty_sheet(hint: str) -> str:
     return f'<pre class="sheet"><span class="empty">{escaped(hint)}</span></pre>'
 
 
-def sheets(titles: Sequence[str], prompt: str, texts: Sequence[str], *, writing: bool = False) -> str:
-    """Renders several new texts after the same prompt side by side."""
-    cells = [
-        f"<div><h4>{escaped(title)}</h4>{sheet(prompt, text, writing=writing)}</div>"
-        for title, text in zip(titles, texts, strict=True)
-    ]
+def sheets(
+    titles: Sequence[str],
+    prompt: str,
+    texts: Sequence[str],
+    *,
+    writing: bool = False,
+    chosen: int | None = None,
+    glyphs: Sequence[Glyph] = (),
+) -> str:
+    """Renders several new texts after the same prompt side by side.
+
+    With `chosen`, a click chooses another one, and `glyphs`, if there are any, are the chosen one in
+    colours.
+    """
+    cells = []
+    for index, (title, text) in enumerate(zip(titles, texts, strict=True)):
+        content = sheet(prompt, text, writing=writing)
+        if chosen is None:
+            cells.append(f'<div><p class="title">{escaped(title)}</p>{content}</div>')
+            continue
+        is_chosen = index == chosen
+        if is_chosen and glyphs:
+            content = coloured(glyphs)
+        cells.append(
+            f'<div class="choice{" chosen" if is_chosen else ""}" data-sheet="{index}">'
+            f'<button type="button" class="title" aria-pressed="{str(is_chosen).lower()}">'
+            f"{escaped(title)}</button>{content}</div>"
+        )
     return f'<div class="sheets">{"".join(cells)}</div>'
 
 
@@ -91,21 +92,38 @@ def details(message: str) -> str:
     return f'<details class="note"><summary>Details</summary>{escaped(message)}</details>'
 
 
-def bars(probabilities: Mapping[str, float], title: str, *, clickable: bool = True) -> str:
-    """Renders probabilities, given likeliest first; each is a button where they are `clickable`."""
+def legend(colours: Iterable[tuple[str, str]]) -> str:
+    """Renders what colours mean, each as (kind, meaning); the kinds are warm, cool and both."""
+    swatches = [f'<span class="swatch {kind}"></span>{escaped(text)}' for kind, text in colours]
+    return f'<div class="note legend">{"".join(f"<span>{swatch}</span>" for swatch in swatches)}</div>'
+
+
+def bars(
+    probabilities: Mapping[str, float], title: str, *, clickable: bool = True, names: bool = False
+) -> str:
+    """Renders probabilities, given likeliest first; each is a button where they are `clickable`.
+
+    There is room for `names`, or else for characters.
+    """
     rows: list[str] = []
     for name, probability in list(probabilities.items())[:MAX_BARS]:
         if rows and probability < MIN_PROBABILITY:
             break
-        # Single bytes of a character, and the end of a document, cannot be typed.
-        usable = clickable and name and not _BYTES.fullmatch(name)
-        rows.append(
-            f'<button type="button" data-text="{escaped(name)}" {"" if usable else "disabled"}>'
-            f"<span>{escaped(colouring.visible(name))}</span>"
-            f'<span class="bar" style="width:{100 * probability:.2f}%"></span>'
-            f'<span class="number">{_percent(probability)}</span></button>'
+        shown = escaped(colouring.visible(name))
+        parts = (
+            f'<span title="{shown}">{shown}</span>'
+            f'<span class="bar"><span style="width:{100 * probability:.2f}%"></span></span>'
+            f'<span class="number">{_percent(probability)}</span>'
         )
-    return f'<div class="bars"><p>{escaped(title)}</p>{"".join(rows)}</div>'
+        if clickable:
+            # Single bytes of a character, and the end of a document, cannot be typed.
+            usable = name and not _BYTES.fullmatch(name)
+            attributes = f'data-text="{escaped(name)}"{"" if usable else " disabled"}'
+            rows.append(f'<li><button type="button" {attributes}>{parts}</button></li>')
+        else:
+            rows.append(f'<li class="row">{parts}</li>')
+    kind = "bars names" if names else "bars"
+    return f'<div class="{kind}"><p>{escaped(title)}</p><ul>{"".join(rows)}</ul></div>'
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
@@ -122,7 +140,7 @@ def progress_bar(share: float) -> str:
 def coloured(glyphs: Iterable[Glyph], *, small: bool = False) -> str:
     """Renders a text whose characters have colours and tooltips."""
     spans = colouring.spans(glyphs)
-    return f'<pre class="sheet coloured{" small" if small else ""}" tabindex="0">{spans}</pre>'
+    return f'<pre class="sheet coloured{" small" if small else ""}" {_SCROLLED}>{spans}</pre>'
 
 
 def weighted_text(pieces: Sequence[tuple[str, float]]) -> str:
@@ -136,155 +154,21 @@ def weighted_text(pieces: Sequence[tuple[str, float]]) -> str:
 def component_list(rows: Iterable[ComponentCorrelation]) -> str:
     """Renders components of the state and what each of them tracks; each is a button."""
     lines = [
-        f'<button type="button" data-text="{row.component.layer}:'
+        f'<li><button type="button" data-text="{row.component.layer}:'
         f'{row.component.kind}:{row.component.index}">'
-        f'<span>{escaped(row.property)}</span><span class="bar" '
-        f'style="width:{100 * abs(row.correlation):.1f}%"></span>'
-        f'<span class="number">{row.correlation:+.2f}</span></button>'
+        f'<span title="{escaped(row.property)}">{escaped(row.property)}</span><span class="bar">'
+        f'<span style="width:{100 * abs(row.correlation):.1f}%"></span></span>'
+        f'<span class="number">{row.correlation:+.2f}</span></button></li>'
         for row in rows
     ]
     title = "What a cell tracks, and how closely (correlation). Click one to see it."
-    return f'<div class="bars wide"><p>{title}</p>{"".join(lines)}</div>'
-
-
-def decay_curves(curves: Mapping[str, Sequence[tuple[float, float]]], title: str) -> str:
-    """Renders curves of (distance in characters, value), one a name, on a logarithmic scale."""
-    width, height, left, right, top, bottom = 720, 320, 52, 118, 28, 34
-    values = [value for curve in curves.values() for _, value in curve if value > 0]
-    highest = ceil(log10(max(values, default=1)))
-    lowest = max(floor(log10(min(values, default=0.1))), highest - 12)
-    end = max((distance for curve in curves.values() for distance, _ in curve), default=1)
-
-    def x(distance: float) -> float:
-        return left + (width - left - right) * distance / end
-
-    def y(value: float) -> float:
-        share = (highest - log10(max(value, 10.0**lowest))) / (highest - lowest)
-        return top + (height - top - bottom) * share
-
-    parts = [
-        f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y(10.0**power):.1f}" '
-        f'y2="{y(10.0**power):.1f}"/><text x="{left - 8}" y="{y(10.0**power) + 4:.1f}" '
-        f'text-anchor="end">{10.0**power:g}</text>'
-        for power in range(lowest, highest + 1, max(1, (highest - lowest) // 6))
-    ]
-    for number, (name, curve) in enumerate(curves.items()):
-        positive = [(distance, value) for distance, value in curve if value > 10.0**lowest]
-        line = " ".join(f"{x(distance):.1f},{y(value):.1f}" for distance, value in positive)
-        parts.append(f'<polyline class="series s{number}" points="{line}"/>')
-        if positive:
-            parts.append(
-                f'<text class="tag s{number}" x="{x(positive[-1][0]) + 8:.1f}" '
-                f'y="{y(positive[-1][1]) + 4:.1f}">{escaped(name)}</text>'
-            )
-    parts.append(
-        f'<text x="{left}" y="16">{escaped(title)}</text>'
-        f'<text x="{width - right}" y="{height - 12}" text-anchor="end">{end:g} characters back</text>'
-    )
-    return (
-        f'<svg class="figure" viewBox="0 0 {width} {height}" role="img" aria-label="{escaped(title)}">'
-        f"{''.join(parts)}</svg>"
-    )
-
-
-def confusion_matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """Renders the counts (C, C) of texts: a row for each true class, a column for each predicted."""
-    head = "".join(f"<th>{escaped(name)}</th>" for name in classes)
-    rows = []
-    for true, row in zip(classes, counts, strict=True):
-        total = max(1, sum(row))
-        cells = []
-        for predicted, count in zip(classes, row, strict=True):
-            colour = "accent" if predicted == true else "second"
-            share = round(70 * count / total)  # per cent; the number stays legible on 70
-            cells.append(
-                f'<td style="background:color-mix(in srgb,var(--{colour}) {share}%,transparent)" '
-                f'title="{escaped(true)}, classified as {escaped(predicted)}">{count or ""}</td>'
-            )
-        rows.append(f"<tr><th>{escaped(true)}</th>{''.join(cells)}</tr>")
-    return (
-        f"{note('Each row is a true class, each column a predicted one.')}"
-        '<div class="scroll"><table class="matrix">'
-        f"<tr><th></th>{head}</tr>{''.join(rows)}</table></div>"
-    )
-
-
-def training_curves(
-    losses: Sequence[tuple[float, float]],
-    scores: Sequence[tuple[float, float]],
-    baselines: Mapping[str, float],
-    unit: str,
-    names: tuple[str, str],
-) -> str:
-    """Renders two curves of (seconds, value), called `names`, and the baselines as dashed lines."""
-    width, height, left, right, top, bottom = 720, 300, 52, 190, 16, 34
-    # The first losses are far above all others and would flatten the curves.
-    values = [value for _, value in (*losses[len(losses) // 20 :], *scores)]
-    nearby = [value for value in baselines.values() if not values or value < 1.6 * max(values)]
-    low, high = min([*values, *nearby], default=0), max([*values, *nearby], default=1)
-    step = _round_step((high - low) or 1)
-    low, high = step * floor(low / step), step * ceil(high / step + 1e-9)
-    end = max([seconds for seconds, _ in (*losses, *scores)], default=1) or 1
-
-    def x(seconds: float) -> float:
-        return left + (width - left - right) * seconds / end
-
-    def y(value: float) -> float:
-        return top + (height - top - bottom) * (high - value) / (high - low)
-
-    parts = []
-    for k in range(round((high - low) / step) + 1):
-        value = low + k * step
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y(value):.1f}" '
-            f'y2="{y(value):.1f}"/><text x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">'
-            f"{value:g}</text>"
-        )
-    tags: list[tuple[float, str, str]] = []
-    for name, value in baselines.items():
-        if low <= value <= high:
-            parts.append(
-                f'<line class="base" x1="{left}" x2="{width - right}" y1="{y(value):.1f}" '
-                f'y2="{y(value):.1f}"/>'
-            )
-            tags.append((y(value), name, ""))
-    for points, kind, name in ((losses, "first", names[0]), (scores, "second", names[1])):
-        clamped = [(s, min(value, high)) for s, value in points]
-        if clamped:
-            line = " ".join(f"{x(s):.1f},{y(value):.1f}" for s, value in clamped)
-            parts.append(f'<polyline class="{kind}" points="{line}"/>')
-            tags.append((y(clamped[-1][1]), name, f"tag-{kind}"))
-    parts += [f'<circle cx="{x(s):.1f}" cy="{y(value):.1f}" r="3"/>' for s, value in scores]
-    parts += [
-        f'<text class="{kind}" x="{width - right + 8}" y="{tag_y + 4:.1f}">{escaped(name)}</text>'
-        for tag_y, name, kind in _spread(tags)
-    ]
-    minutes = f"{end / 60:.1f} minutes" if end > 90 else f"{end:.0f} seconds"
-    parts.append(
-        f'<text x="{width - right}" y="{height - 12}" text-anchor="end">{minutes}</text>'
-        f'<text x="{left}" y="{height - 12}">{escaped(unit)}</text>'
-    )
-    return (
-        f'<svg class="figure" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escaped(unit)} over time">{"".join(parts)}</svg>'
-    )
-
-
-def _spread(tags: list[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
-    """Moves labels (y, name, class) down until none overlaps another."""
-    placed: list[tuple[float, str, str]] = []
-    for y, name, kind in sorted(tags):
-        above = placed[-1][0] if placed else -100
-        placed.append((max(y, above + 15), name, kind))
-    return placed
-
-
-def _round_step(span: float) -> float:
-    """Returns a step of 1, 2 or 5 times a power of ten that cuts a span into about four parts."""
-    rough = span / 4
-    power = 10.0 ** floor(log10(rough))
-    return float(next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough))
+    return f'<div class="bars wide"><p>{title}</p><ul>{"".join(lines)}</ul></div>'
 
 
 def _percent(probability: float) -> str:
     return f"{100 * probability:.0f} %" if probability >= 0.0995 else f"{100 * probability:.1f} %"
+
+
+def end_of(text: str, length: int) -> str:
+    """Returns the last characters of a text in one line."""
+    return ("…" if len(text) > length else "") + text[-length:].replace("\n", "↵")

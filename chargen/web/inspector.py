@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import NamedTuple
 
 import chargen
 from chargen.data.corpus import prepare
@@ -27,10 +28,22 @@ from chargen.web.model_store import ModelStore
 MAX_TEXT = 10_000  # characters to read; a model reads some thousands in a second
 MAX_COPY_TEXT = 200_000  # characters to look for in a corpus
 GRADIENT_TEXT = 6_000  # characters that a model writes to measure its gradients on
+EXAMPLE_TEXT = 400  # characters that a model writes to be looked at with
+MAX_ROUNDS = 20  # of texts that a model writes until there are enough characters
+PROMPT = "The "
 MAX_MODELS = 6
 MAX_DISTANCE = 150  # characters back
 CELLS = ("rnn", "gru", "lstm")
 CELL_SECONDS, CELL_SIZE = 10.0, 128  # training time and hidden size of each cell in the comparison
+
+
+class ColouredState(NamedTuple):
+    """A text coloured by a component of the state while a model reads it."""
+
+    glyphs: list[Glyph]
+    title: str  # the component and the range of its values, in words
+    least: float  # value of the cell's memory, in the text
+    greatest: float
 
 
 class Inspector:
@@ -56,7 +69,38 @@ class Inspector:
 
     def example(self, model: str) -> str:
         """Returns a text that the model has written, always the same, to look at it with."""
-        return self.store.generator(model).generate(length=400, temperature=0.7, seed=0)
+        return self._written(model, EXAMPLE_TEXT, num=1, temperature=0.7)[:EXAMPLE_TEXT]
+
+    def prompt(self, model: str) -> str:
+        """Returns a short prompt that the model can read."""
+        generator = self.store.generator(model)
+        if generator.tokenizer.adapt(PROMPT, skip=True) == (PROMPT, []):
+            return PROMPT
+        words = self.example(model).split()
+        return words[0][: len(PROMPT)] if words else ""
+
+    def _written(self, model: str, characters: int, num: int, temperature: float) -> str:
+        """Returns about `characters` or more, written by a model in `num` texts.
+
+        A model of names or other short documents ends its texts early, and writes further ones. Raises
+        ChargenError for a model that writes next to nothing.
+        """
+        generator = self.store.generator(model)
+        split_on = generator.record.corpus.split_on or "line"
+        separator = {"line": "\n", "blank-line": "\n\n"}.get(split_on, split_on)
+        texts: list[str] = []
+        for seed in range(MAX_ROUNDS):
+            texts += generator.generate_many(
+                num=64 if seed else num, length=characters // num, seed=seed, temperature=temperature
+            )
+            text = separator.join(filter(None, texts))
+            if len(text) >= 0.9 * characters:
+                return text
+        raise ChargenError(
+            f"{model!r} ends its texts so early that {len(texts):,} of them have {len(text):,} "
+            "characters together",
+            "take another {model}",
+        )
 
     def kinds(self, model: str) -> list[str]:
         """Returns the kinds of component that a layer of the model has: cell, hidden, its gates."""
@@ -66,16 +110,19 @@ class Inspector:
         """Returns the shape of a model."""
         return self.store.generator(model).model.config
 
-    def coloured(self, model: str, text: str, component: StateComponent) -> tuple[list[Glyph], str]:
-        """Colours a text by the values of a component; returns the range of the values, in words."""
+    def coloured(self, model: str, text: str, component: StateComponent) -> ColouredState:
+        """Colours a text by the values of a component."""
         generator, text, _ = self._adapted(model, text)
         self._check(model, component)
-        values = generator.states(text)[component.layer - 1][component.kind][:, component.index]
+        layer = generator.states(text)[component.layer - 1]
+        values = layer[component.kind][:, component.index]
+        memory = layer[self.kinds(model)[0]][:, component.index]  # which is what `clamped` fixes
         title = (
             f"{component.kind} {component.index} of layer {component.layer}: from {values.min():+.2f} "
             f"to {values.max():+.2f}"
         )
-        return state_glyphs(generator.pieces(text), values, component.kind), title
+        glyphs = state_glyphs(generator.pieces(text), values, component.kind)
+        return ColouredState(glyphs, title, float(memory.min()), float(memory.max()))
 
     def clamped(
         self,
@@ -117,9 +164,8 @@ class Inspector:
             raise ChargenError(f"choose between 1 and {MAX_MODELS} models")
         result = {}
         for model in models:
-            generator = self.store.generator(model)
-            texts = generator.generate_many(num=6, length=GRADIENT_TEXT // 6, seed=0, temperature=1.0)
-            result[model] = generator.gradients("\n".join(texts), MAX_DISTANCE)
+            text = self._written(model, GRADIENT_TEXT, num=6, temperature=1.0)
+            result[model] = self.store.generator(model).gradients(text, MAX_DISTANCE)
         return result
 
     def compare_cells(self) -> Iterator[tuple[float, dict[str, GradientReach]]]:

@@ -10,6 +10,20 @@ from chargen.errors import ChargenError
 _SHOWN = 40  # characters of a refused value
 
 
+def typed(text: str | None) -> int | float | str | None:
+    """Returns the number that the content of a field spells, or else the content; None if it is empty.
+
+    A comma may stand for the decimal point.
+    """
+    text = (text or "").strip()
+    for read, spelled in ((int, text), (float, text), (float, text.replace(",", "."))):
+        try:
+            return read(spelled)
+        except ValueError:
+            continue
+    return text or None
+
+
 def integer(value: Any, label: str, low: int | None = None, high: int | None = None) -> int:
     """Returns `value` as a whole number; `label` names it in the error.
 
@@ -61,7 +75,7 @@ def _written(bound: float) -> str:
 def _shown(value: Any) -> str:
     """Returns a refused value in a few words."""
     if value is None or value == "":
-        return "empty"
+        return "empty or no number"
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
         return "far too large"  # Python refuses to print more than 4,300 digits
     text = repr(value)

@@ -6,22 +6,52 @@ So it survives a closed tab, every visitor sees it, and writing with other model
 from __future__ import annotations
 
 import json
-import re
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from chargen.errors import ChargenError
+from chargen.runs.state import LOGS, state_folders
+from chargen.runs.unfinished import Unfinished, unfinished_trainings
+from chargen.storage import atomic
+from chargen.web.names import checked_name, free_name
+from chargen.web.numbers import number
 
-NAME = re.compile(r"[\w][\w .-]{0,59}", re.ASCII)
 MAX_TEXT, MIN_TEXT = 20_000_000, 200  # characters to train on
-MAX_MINUTES = 24 * 60
+MIN_MINUTES, MAX_MINUTES = 0.05, 24 * 60
 CLOSE_SECONDS = 30.0  # that a training has to save its model when the page is shut down
+SUFFIXES = (".txt", ".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")  # of a saved text or table
 _MAX_POINTS = 400  # of a curve
+
+
+@dataclass(frozen=True)
+class Starter:
+    """The visitor who began a training."""
+
+    user: str = ""  # that of the login, if there is one
+    address: str = ""  # of the computer
+    hour: str = ""  # when it began, such as 14:05
+
+    def seen_by(self, visitor: Starter) -> str:
+        """Returns who began it, in words for a visitor."""
+        if self.user:
+            who = "you" if self.user == visitor.user else self.user
+        elif self.address:
+            who = "this computer" if self.address == visitor.address else "another computer"
+            who = f"somebody at {who}"
+        else:
+            who = "a program"
+        return f"begun at {self.hour} by {who}"
+
+
+NOBODY = Starter()
 
 
 @dataclass(frozen=True)
@@ -33,6 +63,8 @@ class JobStatus:
     name: str = ""
     folder: str = ""  # of the model, quoted for a shell
     model: str = ""  # its shape and training, in words
+    summary: str = ""  # the same in fewer words
+    starter: Starter = NOBODY
     message: str = ""  # why it failed
     notes: tuple[str, ...] = ()
     progress: float = 0.0  # share of the budget, from 0 to 1
@@ -41,6 +73,7 @@ class JobStatus:
     step: int = 0
     losses: tuple[tuple[float, float], ...] = ()  # (seconds, bits per character) in training
     scores: tuple[tuple[float, float], ...] = ()  # (seconds, bits per character or accuracy)
+    networks: tuple[float, ...] = ()  # seconds at which a further network began
     baselines: dict[str, float] = field(default_factory=dict)
     sample: str = ""
     classes: tuple[str, ...] = ()
@@ -63,8 +96,10 @@ class JobStatus:
 
     def as_json(self) -> dict[str, Any]:
         """Returns the fields by the names that programs know them by."""
-        fields = asdict(self)
-        return {"place" if name == "folder" else name: value for name, value in fields.items()}
+        names = {"folder": "place"}
+        private = {"starter", "summary", "networks"}
+        fields = asdict(self).items()
+        return {names.get(name, name): value for name, value in fields if name not in private}
 
 
 class TrainingJob:
@@ -82,13 +117,13 @@ class TrainingJob:
         return self._status
 
     def free_name(self, requested: str) -> str:
-        """Returns the requested name, with a number if it is taken; `start` refuses an invalid one."""
-        requested = requested.strip()
-        name, number = requested, 1
-        while NAME.fullmatch(name) and (self.checkpoints / name).exists():
-            number += 1
-            name = f"{requested}-{number}"
-        return name
+        """Returns the requested name, with a number if it is taken; raises as `checked_name` does."""
+        return free_name(self.checkpoints, requested)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Returns the trainings on disk that can go on, without the one that is going on."""
+        busy = self._status.name if self._status.busy else None
+        return [t for t in unfinished_trainings(self.checkpoints) if t.folder.name != busy]
 
     def start(
         self,
@@ -99,28 +134,21 @@ class TrainingJob:
         *,
         suffix: str = ".txt",
         split_on: str | None = None,
+        skip_bad_rows: bool = False,
+        starter: Starter = NOBODY,
     ) -> None:
         """Starts a training in a new folder called `name`, where its `text` is saved as well.
 
         `kind` is "generator" or "classifier"; without `text`, it learns from what comes with chargen.
-        `suffix` ends the name of the saved file, and `split_on` separates the documents of the text.
-        Raises ChargenError for an invalid or taken name, and while another training is going on.
+        `suffix` ends the name of the saved file, `split_on` separates the documents of the text, and
+        `skip_bad_rows` leaves out the rows of a table that cannot be used. Raises ChargenError for an
+        invalid or taken name, for a time out of range, and while another training is going on.
         """
-        if not NAME.fullmatch(name) or name.endswith((".", " ")):
-            raise ChargenError(
-                f"{name!r} cannot be a name; use letters, digits, spaces, dots and dashes, 60 at most"
-            )
-        if not 0.05 <= minutes <= MAX_MINUTES:
-            raise ChargenError(
-                f"the training time is {minutes:g} minutes; it can be 0.05 to {MAX_MINUTES:,}"
-            )
+        name = checked_name(name)
+        minutes = number(minutes, "minutes", MIN_MINUTES, MAX_MINUTES)
         folder = self.checkpoints / name
         with self._lock:
-            if self._status.busy:
-                raise ChargenError(
-                    f"{self._status.name!r} is being trained, and there is one training at a time: "
-                    "wait until it has finished, or stop it"
-                )
+            self._refuse_second()
             try:
                 folder.mkdir(parents=True)
                 source = None
@@ -131,29 +159,57 @@ class TrainingJob:
                 raise ChargenError(
                     f"there already is a model or a file called {name!r}", "take another {name}"
                 ) from None
-            except OSError as error:
-                raise ChargenError(f"the model cannot be saved: {error.strerror}") from error
+            except (OSError, UnicodeEncodeError) as error:
+                _discard(folder)
+                reason = error.strerror if isinstance(error, OSError) else "it is not valid Unicode"
+                raise ChargenError(f"the text cannot be saved: {reason}") from error
             record = {
-                "kind": kind,
-                "folder": str(folder),
                 "source": str(source) if source else None,
                 "minutes": minutes,
                 "split_on": split_on,
+                "skip_bad_rows": skip_bad_rows,
             }
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "chargen.web.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                encoding="utf-8",
-                start_new_session=True,  # Ctrl-C in the terminal reaches the page, which stops it
+            self._run(kind, name, record, starter)
+
+    def resume(self, name: str, starter: Starter = NOBODY) -> None:
+        """Goes on with one of the `unfinished` trainings, to the end of its budget.
+
+        Raises ChargenError for any other name, and while another training is going on.
+        """
+        with self._lock:
+            self._refuse_second()
+            if name not in {training.folder.name for training in self.unfinished()}:
+                raise ChargenError(f"there is no unfinished training called {name!r}")
+            self._run("generator", name, {"resume": True}, starter)
+
+    def _refuse_second(self) -> None:
+        if self._status.busy:
+            raise ChargenError(
+                f"{self._status.name!r} is being trained, and there is one training at a time: "
+                "wait until it has finished, or stop it"
             )
-            assert self._process.stdin
-            self._process.stdin.write(json.dumps(record) + "\n")
-            self._process.stdin.flush()
-            self._status = JobStatus("preparing", kind, name, shlex.quote(str(folder)))
-            threading.Thread(
-                target=self._follow, args=(self._process, self._status), daemon=True
-            ).start()
+
+    def _run(self, kind: str, name: str, record: dict[str, Any], starter: Starter) -> None:
+        """Starts the process for a record, to which it adds what every training has."""
+        folder = self.checkpoints / name
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "chargen.web.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C in the terminal reaches the page, which stops it
+        )
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"kind": kind, "folder": str(folder), **record}) + "\n")
+        self._process.stdin.flush()
+        self._status = JobStatus(
+            "preparing",
+            kind,
+            name,
+            shlex.quote(str(folder)),
+            starter=replace(starter, hour=time.strftime("%H:%M")),
+        )
+        threading.Thread(target=self._follow, args=(self._process, self._status), daemon=True).start()
 
     def stop(self) -> None:
         """Ends the training after its current step; its best model so far is saved."""
@@ -185,10 +241,17 @@ class TrainingJob:
         assert process.stdout
         for line in process.stdout:
             status = _updated(status, json.loads(line))
-            publish(status)
-        if process.wait() or status.busy:
-            message = "the training ended unexpectedly; what it had saved until then is still there"
-            publish(replace(status, state="failed", message=message))
+            if status.busy:
+                publish(status)
+        # Whoever sees the end may go on with this training, or take its name for another one.
+        code, folder = process.wait(), self.checkpoints / status.name
+        _discard(folder)
+        if code or status.busy:
+            message = "it ended unexpectedly"
+            if state_folders(folder):
+                message += ". What it had saved until then is still there: choose it below to go on"
+            status = replace(status, state="failed", message=message)
+        publish(status)
 
 
 def _updated(status: JobStatus, event: dict[str, Any]) -> JobStatus:
@@ -200,7 +263,14 @@ def _updated(status: JobStatus, event: dict[str, Any]) -> JobStatus:
     if "note" in event:
         status = replace(status, notes=(*status.notes, event["note"]))
     if "model" in event:
-        status = replace(status, model=event["model"], baselines=event["baselines"])
+        status = replace(
+            status,
+            model=event["model"],
+            summary=event["summary"],
+            baselines=event["baselines"],
+        )
+    if "network" in event:
+        status = replace(status, networks=(*status.networks, event["seconds"]))
     if "step" in event:
         seconds = event["seconds"]
         status = replace(
@@ -220,13 +290,30 @@ def _updated(status: JobStatus, event: dict[str, Any]) -> JobStatus:
     return status
 
 
+def _discard(folder: Path) -> None:
+    """Removes the folder of a training that saved nothing; nothing but its own files is deleted."""
+    if (folder / atomic.MANIFEST).exists() or state_folders(folder):
+        return
+    names = (".lock", *LOGS, *(folder.name + suffix for suffix in SUFFIXES))
+    with suppress(OSError):
+        shutil.rmtree(folder / "resume", ignore_errors=True)  # the draft of a state that was not saved
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+
+
 def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
     """Drops every other point once there are more than a curve can show."""
     return points if len(points) <= _MAX_POINTS else points[::2]
 
 
 def start_generator(
-    job: TrainingJob, text: str | None, name: str, minutes: float, split_on: str | None
+    job: TrainingJob,
+    text: str | None,
+    name: str,
+    minutes: float,
+    split_on: str | None,
+    starter: Starter = NOBODY,
 ) -> None:
     """Starts to train a generator on a text, or without one on Python's manual.
 
@@ -242,25 +329,34 @@ def start_generator(
                 f"the text has {len(text.strip()):,} characters; with fewer than {MIN_TEXT} there is "
                 "nothing to learn"
             )
-    job.start("generator", name, text, minutes, split_on=split_on)
+    job.start("generator", name, text, minutes, split_on=split_on, starter=starter)
 
 
 def start_classifier(
-    job: TrainingJob, table: str | None, name: str, minutes: float, suffix: str
+    job: TrainingJob,
+    table: str | None,
+    name: str,
+    minutes: float,
+    suffix: str,
+    skip_bad_rows: bool = False,
+    starter: Starter = NOBODY,
 ) -> None:
     """Starts to train a classifier on a table, or without one on the sentences in 16 languages.
 
-    `suffix` says the format of the table. Raises ChargenError for a table that is too long, and as
-    `TrainingJob.start` does.
+    `suffix` says the format of the table, and `skip_bad_rows` leaves out rows that cannot be used.
+    Raises ChargenError for a table that is too long, and as `TrainingJob.start` does.
     """
     if table is not None and len(table) > MAX_TEXT:
         raise ChargenError(
             f"the table has {len(table):,} characters; the page trains on {MAX_TEXT:,} at most"
         )
-    job.start("classifier", name, table, minutes, suffix=suffix)
-
-
-def safe_name(path: str) -> str:
-    """Returns a name for the model that is trained on a file."""
-    characters = [c if (c.isascii() and c.isalnum()) or c in "_-. " else "-" for c in Path(path).stem]
-    return "".join(characters).strip("-. ")[:50] or "my text"
+    suffix = suffix.lower() if suffix.lower() in SUFFIXES else ".txt"
+    job.start(
+        "classifier",
+        name,
+        table,
+        minutes,
+        suffix=suffix,
+        skip_bad_rows=skip_bad_rows,
+        starter=starter,
+    )

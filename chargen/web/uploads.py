@@ -12,22 +12,25 @@ from chargen.errors import ChargenError
 MAX_BYTES = 20_000_000
 
 
-def read_text(path: str) -> str:
+def read_text(path: str, encoding: str = "utf-8") -> str:
     """Returns the text of a file; raises ChargenError for one that is too large or no text."""
     with _checked(path):
-        return "".join(chargen.Text.open([path]).pieces())
+        return "".join(chargen.Text.open([path], encoding).pieces())
 
 
-def read_table(path: str) -> chargen.Labelled:
-    """Returns the texts and classes of a file; raises ChargenError as `read_text` does."""
+def read_table(path: str, encoding: str = "utf-8", skip_bad_rows: bool = False) -> chargen.Labelled:
+    """Returns the texts and classes of a file; raises ChargenError as `Labelled.open` does."""
     with _checked(path):
-        return chargen.Labelled.open(path)
+        return chargen.Labelled.open(path, encoding=encoding, skip_bad_rows=skip_bad_rows)
 
 
 @contextmanager
 def _checked(path: str) -> Iterator[None]:
     """Checks the size of a file; errors name the file, not the folder that it was uploaded to."""
-    name, size = Path(path).name, Path(path).stat().st_size
+    name = Path(path).name
+    if not Path(path).is_file():  # a tab that was opened before the page was started anew
+        raise ChargenError(f"{name} is no longer here; choose the file again")
+    size = Path(path).stat().st_size
     if size > MAX_BYTES:
         raise ChargenError(f"{name} has {size / 1e6:,.1f} MB; at most {MAX_BYTES / 1e6:g} MB are read")
     try:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,19 @@ from typing import Any
 import chargen
 from chargen.data.corpus import Corpus
 from chargen.data.labelled import languages
-from chargen.device import device_notes
+from chargen.device import device_notes, find_device
 from chargen.errors import ChargenError, device_error
-from chargen.runs.launch import NewTraining, TrainRequest
+from chargen.evaluation.baselines import better_note
+from chargen.evaluation.overlap import repeated_share, repetition_note
+from chargen.model import ModelConfig
+from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
 from chargen.storage.lock import claimed
 from chargen.training.loop import Step
 from chargen.web.labels import error_text
 
 SECONDS = 0.3  # between two events that only show progress
 MOST_CLASSES = 30  # a confusion matrix of more classes cannot be read on a page
-_NEWS = {"model", "note", "score", "done"}  # an event with one of these is reported at once
+_NEWS = {"model", "network", "note", "score", "done"}  # an event with one of these is reported at once
 
 
 def main() -> None:
@@ -68,28 +72,99 @@ def _await_stop(stop: threading.Event) -> None:
 
 
 def _report(event: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the page is gone, which the end of standard input says as well
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any]]:
     run = stack.enter_context(chargen.Run(job["folder"]))
-    sources = (job["source"],) if job["source"] else ()
-    request = TrainRequest(sources, split_on=job["split_on"], minutes=job["minutes"])
-    launch = NewTraining(run, request)
-    corpus = launch.corpus  # tokenizing may add to the notes
-    for note in (*launch.text.notes, *device_notes(request.device)):
-        yield {"note": note}
-    yield {"model": launch.plan.reason, "baselines": launch.baselines}
-    nats = _nats_per_bit(corpus)
+    launch: NewTraining | ResumedTraining
+    if job.get("resume"):
+        launch = yield from _resumed(run)
+    else:
+        sources = (job["source"],) if job["source"] else ()
+        request = TrainRequest(sources, split_on=job["split_on"], minutes=job["minutes"])
+        launch = yield from _begun(run, request)
+    nats = _nats_per_bit(launch.corpus)
+    for event in _earlier_events(run.folder, nats) if job.get("resume") else ():
+        yield event
+    generation: int | None = None
     for step in launch.start():
         event = _progress(step)
-        if not step.finished:
+        if not step.finished and math.isfinite(step.mean_loss):
             event["loss"] = step.mean_loss / nats
         if step.score:
             event["score"] = step.val_bits_per_character
             event["sample"] = step.sample
+        if step.finished and step.score:
+            event["note"] = better_note(launch.baselines, step.val_bits_per_character)
+        if generation is not None and step.generation > generation:
+            event["network"] = True
+        generation = step.generation
         yield event
+
+
+def _begun(run: chargen.Run, request: TrainRequest) -> Generator[dict[str, Any], None, NewTraining]:
+    """Returns a training that begins with its first step, after the events that describe it."""
+    launch = NewTraining(run, request)
+    repetition = repetition_note(repeated_share(launch.corpus))  # tokenizing may add to the notes, too
+    for note in filter(None, (*launch.text.notes, *device_notes(request.device), repetition)):
+        yield {"note": note}
+    plan = launch.plan
+    summary = f"{_shape(plan.model)}; reads the text about {plan.passes:,.0f} times"
+    yield {"model": plan.reason, "summary": summary, "baselines": launch.baselines}
+    return launch
+
+
+def _resumed(run: chargen.Run) -> Generator[dict[str, Any], None, ResumedTraining]:
+    """Returns a training that goes on from its newest state, after the events that describe it."""
+    saved = run.saved(find_device("auto"))
+    if saved is None:
+        raise ChargenError("nothing of this training was saved")
+    sources = tuple(_source(run.folder, str(source)) for source in saved.settings["corpus"])
+    launch = ResumedTraining(run, saved, TrainRequest(sources))
+    for note in [*launch.text.notes, *saved.faults]:
+        yield {"note": note}
+    config = saved.writer.model.config
+    model = (
+        f"{config.cell}, {config.parameters / 1e6:.2f} M parameters; goes on from step "
+        f"{saved.state.step:,}"
+    )
+    yield {"model": model, "summary": _shape(config), "baselines": launch.baselines}
+    if saved.state.generation:
+        yield {"network": True, "seconds": saved.state.first_second}
+    return launch
+
+
+def _source(folder: Path, source: str) -> str:
+    """Returns where a source is now: the page's own text moves with the folder of its training."""
+    moved = folder / Path(source).name
+    return str(moved.absolute()) if not Path(source).exists() and moved.is_file() else source
+
+
+def _earlier_events(folder: Path, nats: float) -> Iterator[dict[str, Any]]:
+    """Yields the events of the evaluations before a training was stopped, for its curve."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
+        metrics = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return
+    for row in metrics:
+        bits, loss = row["val_bits_per_character"], row["training_nats_per_token"]
+        event = {"step": row["step"], "progress": 0.0, "seconds": row["seconds"], "speed": 0.0}
+        yield (
+            event
+            | ({} if loss is None else {"loss": loss / nats})
+            | ({} if bits is None else {"score": bits})
+        )
+
+
+def _shape(config: ModelConfig) -> str:
+    layers = "1 layer" if config.num_layers == 1 else f"{config.num_layers} layers"
+    return f"{layers} of {config.hidden_size} cells"
 
 
 def _nats_per_bit(corpus: Corpus) -> float:
@@ -102,7 +177,8 @@ def _nats_per_bit(corpus: Corpus) -> float:
 def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any]]:
     folder = Path(job["folder"])
     stack.enter_context(claimed(folder))
-    data = chargen.Labelled.open(job["source"] or str(languages()))
+    source = job["source"] or str(languages())
+    data = chargen.Labelled.open(source, skip_bad_rows=bool(job["skip_bad_rows"]))
     for note in data.notes:
         yield {"note": note}
     reader = chargen.TextClassifier.new(data)
@@ -111,6 +187,7 @@ def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, An
         "model": f"{config.cell} {config.num_layers} × {config.hidden_size}, "
         f"{config.parameters / 1e6:.2f} M parameters, {len(data):,} texts in {len(data.classes):,} "
         "classes",
+        "summary": f"{_shape(config)}; {len(data):,} texts in {len(data.classes):,} classes",
         "baselines": {"largest class": max(data.counts().values()) / len(data)},
     }
     for step in reader.keep(reader.train(data, minutes=job["minutes"]), folder):

@@ -7,13 +7,23 @@ from typing import Any
 
 import chargen
 from chargen.errors import ChargenError
-from chargen.web import html, uploads
+from chargen.web import charts, html, uploads
 from chargen.web.classification import classify
 from chargen.web.gradio_setup import LATEST, QUIET, gr
-from chargen.web.labels import BASELINES, UNSEEN
+from chargen.web.labels import BASELINES, LABELS, UNSEEN, quoted
 from chargen.web.model_store import CLASSIFIER, ModelStore
-from chargen.web.tabs.training_status import status_html
-from chargen.web.training_job import MAX_MINUTES, JobStatus, TrainingJob, safe_name, start_classifier
+from chargen.web.names import name_for
+from chargen.web.numbers import number
+from chargen.web.tabs.encoding_menu import HIDDEN, encoding_menu, find_encoding, in_encoding
+from chargen.web.tabs.training_status import StopButton, start_label, status_html, visitor
+from chargen.web.training_job import (
+    MAX_MINUTES,
+    MIN_MINUTES,
+    JobStatus,
+    Starter,
+    TrainingJob,
+    start_classifier,
+)
 
 _BUILTIN, _UPLOAD = "Sentences in 16 languages", "Upload a table"
 _LISTED = 8  # classes of a table
@@ -22,16 +32,29 @@ _LISTED = 8  # classes of a table
 class ClassifyTab:
     """The widgets of the tab, and what happens when they are used."""
 
-    def __init__(self, page: gr.Blocks, job: TrainingJob, store: ModelStore) -> None:
-        """Lays the tab out in the block that is open, and connects it."""
+    def __init__(self, job: TrainingJob, store: ModelStore, timer: gr.Timer) -> None:
+        """Lays the tab out in the block that is open, and connects it.
+
+        `timer` ticks while something is training.
+        """
         self._job, self._store = job, store
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=320):
                 self._lay_out_classifying()
             with gr.Column(scale=6, min_width=320):
                 self._lay_out_training()
-        self.timer = gr.Timer(1.0, active=job.status.busy)
-        self._connect(page)
+        self.outputs = [
+            self.status,
+            self.details,
+            self.curves,
+            self.confusion,
+            *self.stopping.outputs,
+            self.start_button,
+            self.no_classifier,
+            self.classifying,
+            self.model,
+        ]
+        self._connect(timer)
 
     def _lay_out_classifying(self) -> None:
         names = self._store.names(CLASSIFIER)
@@ -74,7 +97,9 @@ class ClassifyTab:
             visible=False,
             elem_id="table",
         )
+        self.encoding = encoding_menu("table-encoding")
         self.summary = gr.HTML(elem_id="table-found")
+        self.skip = gr.Checkbox(label=LABELS["skip_bad_rows"], visible=False, elem_id="skip-bad-rows")
         with gr.Row():
             self.name = gr.Textbox(
                 label="Name",
@@ -85,38 +110,23 @@ class ClassifyTab:
             )
             self.minutes = gr.Number(
                 value=0.6,
-                minimum=0.05,
-                maximum=MAX_MINUTES,
                 label="Minutes",
                 info="More of them make it better.",
                 elem_id="classifier-minutes",
             )
-        with gr.Row(elem_classes="buttons"):
-            self.start_button = gr.Button(
-                "Train", variant="primary", elem_id="train-classifier", elem_classes="primary-action"
-            )
-            self.stop_button = gr.Button(
-                "Stop and keep the best version",
-                variant="stop",
-                visible=False,
-                elem_id="stop-classifier",
-            )
+        self.refusal = gr.HTML(elem_id="classifier-refused")
+        self.start_button = gr.Button(
+            "Train", variant="primary", elem_id="train-classifier", elem_classes="primary-action"
+        )
         self.status = gr.HTML(elem_id="classifier-status")
+        self.details = gr.HTML(elem_id="classifier-plan")
+        self.stopping = StopButton("stop-classifier")
         self.curves = gr.HTML(elem_id="classifier-curve")
         self.confusion = gr.HTML(elem_id="confusion")
 
-    def _connect(self, page: gr.Blocks) -> None:
-        outputs = [
-            self.status,
-            self.curves,
-            self.confusion,
-            self.stop_button,
-            self.start_button,
-            self.no_classifier,
-            self.classifying,
-            self.model,
-            self.timer,
-        ]
+    def _connect(self, timer: gr.Timer) -> None:
+        outputs, table = [*self.outputs, timer], [self.upload, self.encoding, self.skip]
+        described = [self.summary, self.skip]
         for widget in (self.text, self.model):
             widget.change(
                 self.classify,
@@ -126,17 +136,23 @@ class ClassifyTab:
                 **LATEST,
             )
         self.source.change(
-            self.choose_source, self.source, [self.upload, self.name, self.minutes], **QUIET
+            self.choose_source,
+            [self.source, self.upload],
+            [self.upload, self.name, self.minutes, self.encoding, *described],
+            **QUIET,
         )
-        self.upload.change(self.summarise, [self.source, self.upload], self.summary, **QUIET).then(
-            suggest_name, self.upload, self.name, **QUIET
+        self.upload.change(
+            self.describe_upload, self.upload, [self.name, self.encoding, *described], **QUIET
         )
+        for control in (self.encoding, self.skip):
+            control.input(self.describe_again, table, described, **QUIET)
         self.start_button.click(
-            self.start, [self.source, self.upload, self.name, self.minutes], outputs, **QUIET
+            self.start,
+            [self.source, *table, self.name, self.minutes],
+            [self.refusal, *outputs],
+            **QUIET,
         )
-        self.stop_button.click(self.stop, None, outputs, **QUIET)
-        self.timer.tick(self.show_status, None, outputs, concurrency_limit=4, **QUIET)
-        page.load(self.show_status, None, outputs, **QUIET)
+        self.stopping.connect(self._job, self.stop, outputs)
 
     def classify(self, text: str, name: str | None) -> list[str]:
         """Shows the probability of each class, and which characters mattered."""
@@ -146,73 +162,96 @@ class ClassifyTab:
             classes, weights = classify(self._store, name, text)
         except ChargenError as error:
             return [html.error_note(error), ""]
-        bars = html.bars(classes, "Probability of each class", clickable=False)
+        bars = html.bars(classes, "Probability of each class", clickable=False, names=True)
         if not weights:
             return [bars, ""]
-        legend = "What mattered: green characters speak for the likeliest class, red ones against it."
-        return [bars, html.note(legend) + html.weighted_text(weights)]
+        likeliest = next(iter(classes))
+        legend = html.legend([("cool", f"speaks for {likeliest}"), ("warm", "speaks against it")])
+        return [bars, legend + html.weighted_text(weights)]
 
-    def choose_source(self, source: str) -> list[Any]:
+    def choose_source(self, source: str, path: str | None) -> list[Any]:
         """Shows the field for a table, and suggests a name and a time."""
         builtin = source == _BUILTIN
-        return [
-            gr.update(visible=not builtin),
-            gr.update(value="languages" if builtin else "my classes"),
-            gr.update(value=0.6 if builtin else 5),
-        ]
+        name = "languages" if builtin else name_for(path) if path else "my classes"
+        described = [gr.update(**HIDDEN), "", gr.update(visible=False)]
+        if not builtin:
+            described = self.describe_upload(path)[1:]
+        return [gr.update(visible=not builtin), name, 0.6 if builtin else 5, *described]
 
-    def summarise(self, source: str, path: str | None) -> str:
-        """Shows what is in the table."""
-        if source != _UPLOAD or not path:
-            return ""
-        try:
-            return describe(uploads.read_table(path))
-        except ChargenError as error:
-            return html.error_note(error)
+    def describe_upload(self, path: str | None) -> list[Any]:
+        """Suggests a name and an encoding for the table, and shows what is in it."""
+        menu, summary = find_encoding(path, _describe)
+        return [name_for(path) if path else gr.update(), menu, *_with_box(path, summary)]
 
-    def start(self, source: str, path: str | None, name: str, minutes: float) -> list[Any]:
-        """Starts the training."""
+    def describe_again(self, path: str | None, encoding: str, skip: bool) -> list[Any]:
+        """Shows what is in the table in another encoding, with bad rows or without them."""
+        summary = in_encoding(
+            path, encoding, lambda path, encoding: _describe(path, encoding, bool(skip))
+        )
+        return [summary, gr.update()] if skip else _with_box(path, summary)
+
+    def start(
+        self,
+        source: str,
+        path: str | None,
+        encoding: str,
+        skip: bool,
+        name: str,
+        minutes: Any,
+        request: gr.Request,
+    ) -> list[Any]:
+        """Starts the training, or says beside the button why not."""
         try:
             table = None
             if source == _UPLOAD:
                 if not path:
                     raise ChargenError("there is no table yet; choose one above")
-                uploads.read_table(path)  # whether it is one
-                table = Path(path).read_text("utf-8-sig")
+                uploads.read_table(path, encoding, bool(skip))  # whether it is one
+                table = uploads.read_text(path, encoding)
+            minutes = number(minutes, quoted("minutes"), MIN_MINUTES, MAX_MINUTES)
             name = self._job.free_name(name)
-            start_classifier(self._job, table, name, minutes, Path(path or "").suffix)
+            suffix = Path(path or "").suffix
+            start_classifier(self._job, table, name, minutes, suffix, bool(skip), visitor(request))
         except ChargenError as error:
-            return [html.error_note(error), *self.show_status()[1:]]
-        return self.show_status()
+            return [html.error_note(error), *self._shown(request)]
+        return ["", *self._shown(request)]
 
-    def stop(self) -> list[Any]:
+    def stop(self, request: gr.Request) -> list[Any]:
         """Stops the training."""
         self._job.stop()
-        return self.show_status()
+        return self._shown(request)
 
-    def show_status(self) -> list[Any]:
-        """Shows how the training goes, and the new classifier once there is one."""
-        status, names = self._job.status, self._store.names(CLASSIFIER)
+    def _shown(self, request: gr.Request) -> list[Any]:
+        status = self._job.status
+        return [*self.show(status, visitor(request)), gr.Timer(active=status.busy)]
+
+    def show(self, status: JobStatus, you: Starter) -> list[Any]:
+        """Returns the values of `outputs`, for a visitor: how the training goes, the classifiers."""
+        names = self._store.names(CLASSIFIER)
         own = status if status.kind == "classifier" else JobStatus()
         choice: dict[str, Any] = {} if names else {"value": None}
         if own.state in ("finished", "stopped") and own.name in names:
             choice = {"value": own.name}
         return [
-            _status(own, status),
+            _status(own, status, you),
+            html.details(own.model) if own.model else "",
             _curves(own),
-            html.confusion_matrix(own.classes, own.confusion) if own.confusion else "",
-            gr.update(visible=own.busy),
-            gr.update(interactive=not status.busy),
+            charts.confusion_matrix(own.classes, own.confusion) if own.confusion else "",
+            *self.stopping.show(own.busy),
+            start_label(status),
             gr.update(visible=not names),
             gr.update(visible=bool(names)),
             gr.update(choices=names, **choice),
-            gr.Timer(active=status.busy),
         ]
 
 
-def suggest_name(path: str | None) -> Any:
-    """Names the classifier after the file that was uploaded."""
-    return gr.update(value=safe_name(path)) if path else gr.update()
+def _describe(path: str, encoding: str, skip: bool = False) -> str:
+    return describe(uploads.read_table(path, encoding, skip))
+
+
+def _with_box(path: str | None, summary: str) -> list[Any]:
+    """Returns a summary, and the box for bad rows where it says that the table has some."""
+    return [summary, gr.update(value=False, visible=quoted("skip_bad_rows") in summary)]
 
 
 def describe(data: chargen.Labelled) -> str:
@@ -224,17 +263,19 @@ def describe(data: chargen.Labelled) -> str:
     return html.facts(figures) + "".join(map(html.note, [listed + more, *data.notes]))
 
 
-def _status(own: JobStatus, any_kind: JobStatus) -> str:
+def _status(own: JobStatus, any_kind: JobStatus, you: Starter) -> str:
     """Renders the status of a classifier's training; `any_kind` may be that of a generator's."""
     if own.state == "idle":
-        busy = f"“{any_kind.name}” is training in the tab Train." if any_kind.busy else ""
-        return html.note(busy)
+        if not any_kind.busy:
+            return html.note("")
+        begun = any_kind.starter.seen_by(you)
+        return html.note(f"“{any_kind.name}” is training in the tab Train, {begun}.")
     sentences = {
         "preparing": f"“{own.name}”: reading the texts …",
         "finished": f"“{own.name}” has finished training. Type a text to classify it.",
     }
     figures = [("correct, on texts it has never seen", f"{share:.1%}") for _, share in own.scores[-1:]]
-    return status_html(own, sentences, figures)
+    return status_html(own, you, sentences, figures)
 
 
 def _curves(status: JobStatus) -> str:
@@ -242,4 +283,4 @@ def _curves(status: JobStatus) -> str:
         return ""
     scores = [(seconds, 100 * share) for seconds, share in status.scores]
     baselines = {BASELINES.get(name, name): 100 * share for name, share in status.baselines.items()}
-    return html.training_curves((), scores, baselines, "% correct", ("", UNSEEN))
+    return charts.training_curves((), scores, baselines, "% correct", ("", UNSEEN), highest=100)

@@ -7,8 +7,8 @@ from typing import Any
 
 from chargen.errors import ChargenError
 from chargen.inspection.gradients import GradientReach
-from chargen.web import html
-from chargen.web.gradio_setup import QUIET, gr
+from chargen.web import charts, html
+from chargen.web.gradio_setup import QUIET, UNCHECKED, gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import GENERATOR
 
@@ -60,7 +60,7 @@ class GradientsPart:
             self.show_stopped, None, outputs, **QUIET
         )
         self.measure_button.click(
-            self.compare_models, self.models, outputs, concurrency_limit=2, **QUIET
+            self.compare_models, self.models, outputs, concurrency_limit=2, **UNCHECKED
         )
 
     def compare_models(self, models: list[str]) -> Iterator[dict[Any, Any]]:
@@ -93,8 +93,8 @@ class GradientsPart:
         }
         return {
             self.message: html.note(message),
-            self.gradient: html.decay_curves(gradients, _GRADIENT_TITLE),
-            self.change: html.decay_curves(changes, _CHANGE_TITLE),
+            self.gradient: charts.decay_curves(gradients, _GRADIENT_TITLE),
+            self.change: charts.decay_curves(changes, _CHANGE_TITLE),
             self.stop_button: gr.update(visible=False),
         }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chargen.web.gradio_setup import QUIET, gr
+from chargen.errors import ChargenError
+from chargen.web.gradio_setup import QUIET, UNCHECKED, gr
 from chargen.web.inspector import MAX_TEXT, Inspector
 from chargen.web.model_store import GENERATOR, STARTER
 from chargen.web.tabs.gradients import GradientsPart
@@ -40,7 +41,7 @@ class InspectTab:
             elem_id="inside-text",
             elem_classes="mono",
         )
-        self.example = gr.State(_EXAMPLE)
+        example = gr.Textbox(_EXAMPLE, visible=False)  # the one that was shown last
         with gr.Tabs():
             with gr.Tab("Surprise") as surprise:
                 SurprisePart(page, inspector, self.model, self.text)
@@ -48,7 +49,13 @@ class InspectTab:
                 StatePart(page, inspector, self.model, self.text)
             with gr.Tab("Gradients") as gradients:
                 self.compared = GradientsPart(inspector).models
-        self._connect(page)
+        self.example: dict[str, Any] = {
+            "fn": self.show_example,
+            "inputs": [self.model, self.text, example],
+            "outputs": [self.text, example],
+            **UNCHECKED,
+        }
+        self.model.change(**self.example)
         for part, uses_text in ((surprise, True), (state, True), (gradients, False)):
             part.select(
                 lambda uses_text=uses_text: [gr.update(visible=uses_text)] * 2,
@@ -57,22 +64,10 @@ class InspectTab:
                 **QUIET,
             )
 
-    def _connect(self, page: gr.Blocks) -> None:
-        example = {
-            "fn": self.show_example,
-            "inputs": [self.model, self.text, self.example],
-            "outputs": [self.text, self.example],
-            **QUIET,
-        }
-        self.model.change(**example)
-        page.load(self.list_models, None, [self.model, self.compared], **QUIET).then(**example)
-
     def show_example(self, model: str, text: str, example: str) -> list[Any]:
         """Replaces the example by one for another model, unless a visitor has typed a text."""
-        new = _EXAMPLE if model == STARTER else self._inspector.example(model)
+        try:
+            new = _EXAMPLE if model == STARTER else self._inspector.example(model)
+        except ChargenError:  # a model that is gone, which the parts say
+            return [gr.update(), example]
         return [new if text in ("", example) else gr.update(), new]
-
-    def list_models(self) -> list[Any]:
-        """Fills both menus and chooses the newest model."""
-        names = self._inspector.store.names(GENERATOR)
-        return [gr.update(choices=names, value=names[0]), gr.update(choices=names, value=names[:1])]

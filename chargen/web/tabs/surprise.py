@@ -44,8 +44,10 @@ class SurprisePart:
             surprise, notes = self._inspector.surprise(model, text)
         except ChargenError as error:
             return [html.error_note(error), ""]
-        hint = "The redder a character, the more it surprises the model. Point at one to see what the "
-        hint += "model expected instead."
+        hint = (
+            "The redder a character, the more it surprises the model. Point at one, or move through "
+        )
+        hint += "the text with the arrow keys, to see what the model expected instead."
         if len(notes) > LISTED_NOTES:
             more = f"and {len(notes) - LISTED_NOTES:,} more characters"
             notes = [*notes[:LISTED_NOTES], more]

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from typing import Any
 
 from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
-from chargen.web import html, uploads
-from chargen.web.gradio_setup import QUIET, gr
-from chargen.web.labels import BASELINES, BITS, UNSEEN
+from chargen.web import charts, html, uploads
+from chargen.web.gradio_setup import LATEST, QUIET, UNCHECKED, gr
+from chargen.web.labels import BASELINES, BITS, UNSEEN, quoted
 from chargen.web.model_store import GENERATOR, ModelStore
-from chargen.web.tabs.training_status import status_html
+from chargen.web.names import name_for
+from chargen.web.numbers import number
+from chargen.web.scripts import COUNT_TEXT
+from chargen.web.tabs.encoding_menu import HIDDEN, encoding_menu, find_encoding, in_encoding
+from chargen.web.tabs.training_status import StopButton, start_label, status_html, visitor
+from chargen.web.text_summary import GOOD_LENGTH, Counts
 from chargen.web.training_job import (
     MAX_MINUTES,
     MAX_TEXT,
-    MIN_TEXT,
+    MIN_MINUTES,
     JobStatus,
+    Starter,
     TrainingJob,
-    safe_name,
     start_generator,
 )
 
@@ -30,8 +33,7 @@ _SPLIT_ON = {
     "One item per line": "line",
     "Items separated by blank lines": "blank-line",
 }
-_GOOD_LENGTH, _SHORT = 100_000, 20_000  # characters
-_MANY_CHARACTERS = 3_000  # different ones
+_ABOUT_MANUAL = "The help texts that come with every Python: half a million characters."
 
 
 class TrainTab:
@@ -39,15 +41,16 @@ class TrainTab:
 
     def __init__(
         self,
-        page: gr.Blocks,
         tabs: gr.Tabs,
         write_model: gr.Dropdown,
         job: TrainingJob,
         store: ModelStore,
+        timer: gr.Timer,
     ) -> None:
         """Lays the tab out in the block that is open, and connects it.
 
-        `write_model` is the menu of the tab to write with, one of `tabs`.
+        `write_model` is the menu of the tab to write with, one of `tabs`. `timer` ticks while
+        something is training.
         """
         self._job, self._store = job, store
         with gr.Row(equal_height=False):
@@ -55,8 +58,18 @@ class TrainTab:
                 self._lay_out_text()
             with gr.Column(scale=7, min_width=320):
                 self._lay_out_training()
-        self.timer = gr.Timer(1.0, active=job.status.busy)
-        self._connect(page, tabs, write_model)
+        self.outputs = [
+            self.status,
+            self.details,
+            self.curves,
+            self.sample,
+            *self.stopping.outputs,
+            self.use_button,
+            self.start_button,
+            self.resuming,
+            self.unfinished,
+        ]
+        self._connect(tabs, write_model, timer)
 
     def _lay_out_text(self) -> None:
         self.source = gr.Radio(
@@ -68,25 +81,28 @@ class TrainTab:
         )
         self.pasted = gr.Textbox(
             label="Text",
-            info=f"The more, the better; {_GOOD_LENGTH:,} characters are a good start.",
+            info=f"The more, the better; {GOOD_LENGTH:,} characters are a good start.",
             lines=8,
             max_lines=12,
             elem_id="pasted",
             elem_classes="mono",
         )
         self.upload = gr.File(
-            label="A text file in UTF-8, at most 20 MB",
+            label="A text file, at most 20 MB",
             file_types=["text"],
             type="filepath",
             visible=False,
             elem_id="upload",
         )
+        self.counts = gr.Textbox(visible=False)
+        self.encoding = encoding_menu("encoding")
         self.summary = gr.HTML(elem_id="found")
         self.split_on = gr.Radio(
             list(_SPLIT_ON),
             value="One text",
             label="What is in it",
             info="In a list of names or poems, the model also learns where each item ends.",
+            elem_id="split-on",
         )
         with gr.Row():
             self.name = gr.Textbox(
@@ -98,97 +114,128 @@ class TrainTab:
             )
             self.minutes = gr.Number(
                 value=2,
-                minimum=0.05,
-                maximum=MAX_MINUTES,
                 label="Minutes",
                 info="A short text needs fewer.",
                 elem_id="minutes",
             )
+        self.refusal = gr.HTML(elem_id="refused")
         self.start_button = gr.Button(
             "Train", variant="primary", elem_id="train", elem_classes="primary-action"
         )
 
     def _lay_out_training(self) -> None:
         self.status = gr.HTML(elem_id="status")
+        self.details = gr.HTML(elem_id="plan")  # by itself, so that it stays open when others change
+        self.stopping = StopButton("stop-training")
+        self.use_button = gr.Button(
+            "Write with this model", variant="primary", visible=False, elem_id="use"
+        )
+        with gr.Row(visible=False, equal_height=False, elem_id="resuming") as self.resuming:
+            self.unfinished = gr.Dropdown(
+                [],
+                label="Unfinished trainings",
+                info="Stopped, failed, or left when the page was shut down.",
+                scale=3,
+                elem_id="unfinished",
+            )
+            self.resume_button = gr.Button("Go on", elem_id="resume", min_width=120)
         self.curves = gr.HTML(elem_id="curve")
         self.sample = gr.HTML(elem_id="sample")
-        with gr.Row(elem_classes="buttons"):
-            self.stop_button = gr.Button(
-                "Stop and keep the best version",
-                variant="stop",
-                visible=False,
-                elem_id="stop-training",
-            )
-            self.use_button = gr.Button(
-                "Write with this model", variant="primary", visible=False, elem_id="use"
-            )
 
-    def _connect(self, page: gr.Blocks, tabs: gr.Tabs, write_model: gr.Dropdown) -> None:
-        source = [self.source, self.pasted, self.upload]
-        outputs = [
-            self.status,
-            self.curves,
-            self.sample,
-            self.stop_button,
-            self.use_button,
-            self.start_button,
-            self.timer,
-        ]
+    def _connect(self, tabs: gr.Tabs, write_model: gr.Dropdown, timer: gr.Timer) -> None:
+        outputs = [*self.outputs, timer]
         self.source.change(
-            self.choose_source, self.source, [self.pasted, self.upload, self.name], **QUIET
-        ).then(self.summarise, source, self.summary, **QUIET)
-        self.pasted.change(self.summarise, source, self.summary, trigger_mode="always_last", **QUIET)
-        self.upload.change(self.summarise, source, self.summary, **QUIET).then(
-            suggest_name, self.upload, self.name, **QUIET
+            self.choose_source,
+            [self.source, self.upload],
+            [self.pasted, self.upload, self.name, self.encoding, self.summary],
+            **QUIET,
         )
+        # The first step runs in the browser alone; the second one gets its counts, without the text.
+        self.pasted.change(
+            None, self.pasted, self.counts, js=COUNT_TEXT, api_visibility="private"
+        ).then(self.describe_pasted, self.counts, self.summary, **LATEST)
+        self.upload.change(
+            self.describe_upload, self.upload, [self.name, self.encoding, self.summary], **QUIET
+        )
+        self.encoding.input(self.describe_in, [self.upload, self.encoding], self.summary, **QUIET)
         self.start_button.click(
-            self.start, [*source, self.split_on, self.name, self.minutes], outputs, **QUIET
+            self.start,
+            [
+                self.source,
+                self.pasted,
+                self.upload,
+                self.encoding,
+                self.split_on,
+                self.name,
+                self.minutes,
+            ],
+            [self.refusal, *outputs],
+            **QUIET,
         )
-        self.stop_button.click(self.stop, None, outputs, **QUIET)
+        self.resume_button.click(self.resume, self.unfinished, [self.refusal, *outputs], **UNCHECKED)
+        self.stopping.connect(self._job, self.stop, outputs)
         self.use_button.click(self.use_model, None, [write_model, tabs], **QUIET)
-        self.timer.tick(self.show_status, None, outputs, concurrency_limit=4, **QUIET)
-        page.load(self.show_status, None, outputs, **QUIET)
 
-    def choose_source(self, source: str) -> list[Any]:
+    def choose_source(self, source: str, path: str | None) -> list[Any]:
         """Shows the field for a source, and suggests a name."""
+        name = {MANUAL: BUILTIN, UPLOAD: name_for(path) if path else "my text"}.get(source, "my text")
+        menu, summary = gr.update(**HIDDEN), html.note(_ABOUT_MANUAL) if source == MANUAL else ""
+        if source == UPLOAD:
+            menu, summary = find_encoding(path, _describe)
         return [
             gr.update(visible=source == PASTE),
             gr.update(visible=source == UPLOAD),
-            gr.update(value={MANUAL: BUILTIN}.get(source, "my text")),
+            name,
+            menu,
+            summary,
         ]
 
-    def summarise(self, source: str, pasted: str, path: str | None) -> str:
-        """Shows what is in the training text."""
-        if source == MANUAL:
-            return html.note("The help texts that come with every Python: half a million characters.")
-        try:
-            text = training_text(source, pasted, path)
-        except ChargenError as error:
-            return html.error_note(error)
-        return describe(text) if text else ""
+    def describe_pasted(self, counts: str) -> str:
+        """Shows what the browser has counted in the pasted text."""
+        counted = Counts.from_json(counts)
+        return counted.html() if counted else ""
+
+    def describe_upload(self, path: str | None) -> list[Any]:
+        """Suggests a name and an encoding for the file, and shows what is in it."""
+        return [name_for(path) if path else gr.update(), *find_encoding(path, _describe)]
+
+    def describe_in(self, path: str | None, encoding: str) -> str:
+        """Shows what is in the file in another encoding."""
+        return in_encoding(path, encoding, _describe)
 
     def start(
         self,
         source: str,
         pasted: str,
         path: str | None,
+        encoding: str,
         split_on: str,
         name: str,
-        minutes: float,
+        minutes: Any,
+        request: gr.Request,
     ) -> list[Any]:
-        """Starts the training."""
+        """Starts the training, or says beside the button why not."""
         try:
-            text = None if source == MANUAL else training_text(source, pasted, path)
+            text = None if source == MANUAL else training_text(source, pasted, path, encoding)
+            minutes = number(minutes, quoted("minutes"), MIN_MINUTES, MAX_MINUTES)
             name = self._job.free_name(name)
-            start_generator(self._job, text, name, minutes, _SPLIT_ON[split_on])
+            start_generator(self._job, text, name, minutes, _SPLIT_ON.get(split_on), visitor(request))
         except ChargenError as error:
-            return [html.error_note(error), *self.show_status()[1:]]
-        return self.show_status()
+            return [html.error_note(error), *self._shown(request)]
+        return ["", *self._shown(request)]
 
-    def stop(self) -> list[Any]:
+    def resume(self, name: str | None, request: gr.Request) -> list[Any]:
+        """Goes on with a training, or says why not."""
+        try:
+            self._job.resume(str(name), visitor(request))
+        except ChargenError as error:
+            return [html.error_note(error), *self._shown(request)]
+        return ["", *self._shown(request)]
+
+    def stop(self, request: gr.Request) -> list[Any]:
         """Stops the training."""
         self._job.stop()
-        return self.show_status()
+        return self._shown(request)
 
     def use_model(self) -> list[Any]:
         """Chooses the new model in the tab to write with, and opens that."""
@@ -198,36 +245,42 @@ class TrainTab:
             gr.update(selected="write"),
         ]
 
-    def show_status(self) -> list[Any]:
-        """Shows how the training goes."""
+    def _shown(self, request: gr.Request) -> list[Any]:
         status = self._job.status
-        if status.kind != "generator" and status.state != "idle":
-            elsewhere = f"“{status.name}” is training in the tab Classify." if status.busy else ""
-            return [html.note(elsewhere), "", "", *self._show_buttons(JobStatus())]
-        return [_status(status), _curves(status), _sample(status), *self._show_buttons(status)]
+        return [*self.show(status, visitor(request)), gr.Timer(active=status.busy)]
 
-    def _show_buttons(self, status: JobStatus) -> list[Any]:
-        busy = self._job.status.busy  # with whichever kind of model
+    def show(self, status: JobStatus, you: Starter) -> list[Any]:
+        """Returns the values of `outputs`: how the training goes, for a visitor."""
+        own = status if status.kind == "generator" else JobStatus()
+        unfinished = [] if status.busy else self._job.unfinished()
+        names = [training.folder.name for training in unfinished]
+        choice = own.name if own.name in names else next(iter(names), None)
+        choices = [
+            (f"{training.folder.name}: {training.progress}", training.folder.name)
+            for training in unfinished
+        ]
         return [
-            gr.update(visible=status.busy),
-            gr.update(visible=status.saved),
-            gr.update(interactive=not busy),
-            gr.Timer(active=busy),
+            _status(own, status, you, bool(unfinished)),
+            html.details(own.model) if own.model else "",
+            _curves(own),
+            _sample(own),
+            *self.stopping.show(own.busy),
+            gr.update(visible=own.saved),
+            start_label(status),
+            gr.update(visible=bool(unfinished)),
+            gr.update(choices=choices, value=choice),
         ]
 
 
-def suggest_name(path: str | None) -> Any:
-    """Names the model after the file that was uploaded."""
-    return gr.update(value=safe_name(path)) if path else gr.update()
+def training_text(source: str, pasted: str, path: str | None, encoding: str) -> str:
+    """Returns the text that was pasted or uploaded, in the encoding that was chosen for the file.
 
-
-def training_text(source: str, pasted: str, path: str | None) -> str:
-    """Returns the text that was pasted or uploaded, "" where there is none yet.
-
-    Raises ChargenError for a text that is too long and for a file that is no text.
+    Raises ChargenError for a text that is too long, and for a file that is not there or no text.
     """
     if source != PASTE:
-        return uploads.read_text(path) if path else ""
+        if not path:
+            raise ChargenError("there is no file yet; choose one above")
+        return uploads.read_text(path, encoding)
     if len(pasted) > MAX_TEXT:
         raise ChargenError(
             f"the text has {len(pasted):,} characters; the page trains on {MAX_TEXT:,} at most"
@@ -235,55 +288,28 @@ def training_text(source: str, pasted: str, path: str | None) -> str:
     return pasted.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def describe(text: str) -> str:
-    """Renders what is in a text, and warns of what looks wrong with it."""
-    counts = Counter(text)
-    letters = sum(count for character, count in counts.items() if character.isalpha())
-    figures = [
-        ("characters", f"{len(text):,}"),
-        ("lines", f"{text.count(chr(10)) + 1:,}"),
-        ("different characters", f"{len(counts):,}"),
-        ("most frequent", " ".join(html.visible(c) for c, _ in counts.most_common(12))),
-    ]
-    warnings = []
-    if len(text.strip()) < MIN_TEXT:
-        warnings.append(f"Too short: a model needs at least {MIN_TEXT} characters.")
-    elif len(text) < _SHORT:
-        warnings.append(
-            "Short: the model will soon repeat it word for word. "
-            f"{_GOOD_LENGTH:,} characters are better."
-        )
-    if counts["\ufffd"]:
-        warnings.append(
-            f"{counts[chr(0xFFFD)]:,} characters were lost before (shown as \ufffd): the text may "
-            "have been read in another encoding than its own."
-        )
-    if letters < len(text) / 4:
-        warnings.append("Few letters: this looks like data rather than language.")
-    if len(counts) > _MANY_CHARACTERS:
-        warnings.append("Very many different characters: the model learns little about rare ones.")
-    control = sum(counts[c] for c in counts if unicodedata.category(c) == "Cc" and c not in "\n\t")
-    if control:
-        warnings.append(f"{control:,} control characters: this may not be text.")
-    return html.facts(figures) + "".join(html.note(warning, bad=True) for warning in warnings)
+def _describe(path: str, encoding: str) -> str:
+    return Counts.of(uploads.read_text(path, encoding)).html()
 
 
-def _status(status: JobStatus) -> str:
-    if status.state == "idle":
-        return html.note("Nothing is training. Press Train, and the progress appears here.")
+def _status(own: JobStatus, any_kind: JobStatus, you: Starter, resumable: bool) -> str:
+    """Renders the status of a generator's training; `any_kind` may be that of a classifier's."""
+    if own.state == "idle":
+        if any_kind.busy:
+            begun = any_kind.starter.seen_by(you)
+            return html.note(f"“{any_kind.name}” is training in the tab Classify, {begun}.")
+        more = " Or go on with one that was not finished." if resumable else ""
+        return html.note(f"Nothing is training. Press Train, and the progress appears here.{more}")
     sentences = {
-        "preparing": f"“{status.name}”: reading the text and measuring the speed of this computer …",
-        "finished": f"“{status.name}” has finished training.",
+        "preparing": f"“{own.name}”: reading the text and measuring the speed of this computer …",
+        "finished": f"“{own.name}” has finished training.",
     }
-    figures = [("characters per second", f"{status.speed:,.0f}")]
-    if status.scores:
-        figures.append(("bits per character", f"{min(bits for _, bits in status.scores):.3f}"))
-    parts = [status_html(status, sentences, figures)]
-    if status.scores:
+    figures = [("characters per second", f"{own.speed:,.0f}")] if own.speed else []
+    if own.scores:
+        figures.append(("bits per character", f"{min(bits for _, bits in own.scores):.3f}"))
+    parts = [status_html(own, you, sentences, figures)]
+    if own.scores:
         parts.append(html.note(BITS))
-    if status.state == "stopped":
-        command = f"chargen train --resume -o {status.folder}"
-        parts.append(html.note(f"To continue this training, run in a terminal: {command}"))
     return "".join(parts)
 
 
@@ -291,8 +317,13 @@ def _curves(status: JobStatus) -> str:
     if len(status.losses) < 2:
         return ""
     baselines = {BASELINES.get(name, name): bits for name, bits in status.baselines.items()}
-    return html.training_curves(
-        status.losses, status.scores, baselines, "bits per character", ("training text", UNSEEN)
+    return charts.training_curves(
+        status.losses,
+        status.scores,
+        baselines,
+        "bits per character",
+        ("training text", UNSEEN),
+        marks=[(seconds, "a second network begins") for seconds in status.networks],
     )
 
 

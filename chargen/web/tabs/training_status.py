@@ -1,33 +1,98 @@
-"""The status of a training in HTML, as both tabs that train show it."""
+"""The status of a training as both tabs show it, and the button that stops it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from chargen.web import html
-from chargen.web.training_job import JobStatus
+from chargen.web.gradio_setup import QUIET, gr
+from chargen.web.training_job import JobStatus, Starter, TrainingJob
 
 
-def status_html(status: JobStatus, sentences: dict[str, str], figures: list[tuple[str, str]]) -> str:
+def visitor(request: gr.Request) -> Starter:
+    """Returns who has sent a request."""
+    client = getattr(request, "client", None)
+    return Starter(str(request.username or ""), str(client.host if client else ""))
+
+
+def status_html(
+    status: JobStatus, you: Starter, sentences: dict[str, str], figures: list[tuple[str, str]]
+) -> str:
     """Renders a sentence for the state, `figures` as (name, value), the progress and the last notes.
 
     `sentences` has the states, except for idle, that a tab words in its own way.
     """
+    stopped = (
+        "Its best version so far is saved." if status.saved else "It had not learned anything yet."
+    )
     common = {
-        "training": f"“{status.name}” is training.",
-        "stopped": f"“{status.name}” was stopped. Its best version so far is saved.",
+        "training": f"“{status.name}” is training, {status.starter.seen_by(you)}.",
+        "stopped": f"“{status.name}” was stopped. {stopped}",
         "failed": f"“{status.name}” could not be trained: {status.message}",
     }
     parts = [html.note((common | sentences)[status.state], bad=status.state == "failed")]
     if status.step:
         times = [("time", minutes_and_seconds(status.seconds))]
-        if status.busy:
+        if status.busy and status.progress:
             times.append(("left", minutes_and_seconds(status.seconds_left)))
         parts.append(html.facts([("step", f"{status.step:,}"), *times, *figures]))
         parts.append(html.progress_bar(status.progress))
-    if status.model:
-        parts.append(html.details(status.model))
+    if status.summary:
+        parts.append(html.note(f"{status.summary}."))
     return "".join([*parts, *map(html.note, status.notes[-3:])])
+
+
+def start_label(status: JobStatus) -> Any:
+    """Returns the button that starts a training, which says what it waits for."""
+    if status.busy:
+        return gr.update(value=f"Waiting: “{status.name}” is training", interactive=False)
+    return gr.update(value="Train", interactive=True)
 
 
 def minutes_and_seconds(seconds: float) -> str:
     """Returns a time as minutes and seconds."""
     return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02}"
+
+
+class StopButton:
+    """A button that stops the training once a visitor has confirmed it."""
+
+    def __init__(self, elem_id: str) -> None:
+        """Lays the button out in the block that is open."""
+        with gr.Column(visible=False) as self._all:
+            with gr.Row(elem_classes="buttons"):
+                self._button = gr.Button("Stop", variant="stop", elem_id=elem_id)
+            with gr.Column(visible=False, elem_classes="question") as self._question:
+                self._text = gr.HTML()
+                with gr.Row(elem_classes="buttons"):
+                    self._yes = gr.Button(
+                        "Stop and keep the best version", variant="stop", elem_id=f"{elem_id}-yes"
+                    )
+                    self._no = gr.Button("Go on training", elem_id=f"{elem_id}-no")
+        self.outputs = [self._all, self._button, self._question]
+
+    def connect(self, job: TrainingJob, stop: Callable[..., Any], outputs: list[Any]) -> None:
+        """Lets the first click ask, and the second one `stop` the training."""
+        asking = [self._button, self._question, self._text]
+
+        def ask(request: gr.Request) -> list[Any]:
+            begun = job.status.starter.seen_by(visitor(request))
+            text = f"Stop “{job.status.name}”, {begun}? Its best version so far is kept."
+            return [gr.update(visible=False), gr.update(visible=True), html.note(text)]
+
+        def go_on() -> list[Any]:
+            return [gr.update(visible=True), gr.update(visible=False), ""]
+
+        self._button.click(ask, None, asking, **QUIET)
+        self._no.click(go_on, None, asking, **QUIET)
+        self._yes.click(stop, None, outputs, **QUIET)
+
+    def show(self, visible: bool) -> list[Any]:
+        """Returns the values of `outputs`; a question stays while the training goes on."""
+        inside = (
+            [gr.update(), gr.update()]
+            if visible
+            else [gr.update(visible=True), gr.update(visible=False)]
+        )
+        return [gr.update(visible=visible), *inside]

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from chargen.errors import ChargenError
 from chargen.rendering.describe import copy_glyphs
 from chargen.web import html
-from chargen.web.generation import MAX_TEXTS, TEMPERATURES, Engine, GenerationRequest, seed_or_new
-from chargen.web.gradio_setup import LATEST, QUIET, gr
+from chargen.web.generation import (
+    MAX_LENGTH,
+    MAX_TEXTS,
+    TEMPERATURES,
+    Engine,
+    GenerationRequest,
+    seed_or_new,
+)
+from chargen.web.gradio_setup import LATEST, UNCHECKED, gr
 from chargen.web.inspector import Inspector
+from chargen.web.labels import quoted
 from chargen.web.model_store import GENERATOR
+from chargen.web.numbers import integer, number, typed
+from chargen.web.scripts import CHOOSE_SHEET, SELECT_ON_CLICK, download
+from chargen.web.tabs.bookmarks import Bookmarks
+from chargen.web.tabs.draft import Draft
 
-MAX_BOOKMARKS = 20
 COMPARED_LENGTH = 400  # characters at each temperature, at most
 HINT = "Press Write or Ctrl+Enter, and the text appears here, character by character."
-_DOWNLOAD = html.download_js(
+_DOWNLOAD = download(
     "[...document.querySelectorAll('#written .sheet')]"
     r".map((sheet) => sheet.textContent).join('\n\n----------\n\n')",
     name="chargen.txt",
@@ -26,29 +37,16 @@ _DOWNLOAD = html.download_js(
 Updates = dict[Any, Any]  # what a handler changes: a value or `gr.update` for a component
 
 
-@dataclass(frozen=True)
-class Draft:
-    """The text that Continue goes on from: a prompt, and what was written after it."""
-
-    prompt: str = ""
-    new: str = ""
-    seed: int | None = None  # None where nothing was written
-
-    @property
-    def text(self) -> str:
-        """The whole text."""
-        return self.prompt + self.new
-
-
 class WriteTab:
     """The widgets of the tab, and what happens when they are used."""
 
     def __init__(self, page: gr.Blocks, engine: Engine, inspector: Inspector) -> None:
         """Lays the tab out in the block that is open, and connects it."""
         self._engine, self._inspector = engine, inspector
-        self.draft = gr.State(Draft())
-        self.bookmarked = gr.State([])  # texts, newest first
-        with gr.Row(equal_height=False):
+        # In the browser, so that it outlives the server; see `scripts`.
+        self.draft = gr.Textbox(Draft().to_json(), visible="hidden", elem_id="draft")
+        self.restore_button = gr.Button("Restore", visible="hidden", elem_id="restore")
+        with gr.Row(equal_height=False, elem_id="writing"):
             with gr.Column(scale=7, min_width=320):
                 self._lay_out_text()
             with gr.Column(scale=5, min_width=300):
@@ -73,9 +71,9 @@ class WriteTab:
             )
             self.continue_button = gr.Button("Continue", visible=False, elem_id="continue")
             self.again_button = gr.Button("Same seed again", visible=False, elem_id="again")
-        self.written = gr.HTML(html.empty_sheet(HINT), elem_id="written")
+        self.written = gr.HTML(html.empty_sheet(HINT), js_on_load=CHOOSE_SHEET, elem_id="written")
         self.message = gr.HTML(html.note(""), elem_id="told")
-        with gr.Row(elem_classes="buttons"):
+        with gr.Row(elem_classes="buttons", elem_id="tools"):
             self.compare_button = gr.Button("Compare temperatures", size="sm", elem_id="compare")
             self.download_button = gr.Button(
                 "Download as text", size="sm", visible=False, elem_id="download"
@@ -84,13 +82,8 @@ class WriteTab:
                 "Find copied passages", size="sm", visible=False, elem_id="copied"
             )
             self.bookmark_button = gr.Button("Bookmark", size="sm", visible=False, elem_id="keep")
-        self.bookmarks = gr.Dropdown(
-            [],
-            label="Bookmarks",
-            info="Choose one to return to its text and continue from there, as often as you like.",
-            visible=False,
-            elem_id="bookmarks",
-        )
+            self.clear_button = gr.Button("Clear", size="sm", visible=False, elem_id="clear")
+        self.bookmarks = Bookmarks()
 
     def _lay_out_settings(self) -> None:
         names = self._engine.store.names(GENERATOR)
@@ -110,7 +103,7 @@ class WriteTab:
             info="Low plays safe, high takes risks, 0 never varies.",
             elem_id="temperature",
         )
-        self.bars = gr.HTML(js_on_load=html.SELECT_ON_CLICK, elem_id="bars")
+        self.bars = gr.HTML(js_on_load=SELECT_ON_CLICK, elem_id="bars")
         self.length = gr.Slider(
             50,
             5000,
@@ -118,14 +111,14 @@ class WriteTab:
             step=50,
             label="Length",
             info="The number of new characters, at most.",
+            elem_id="length",
         )
-        with gr.Accordion("Seed, several texts, top-k, top-p, min-p", open=False):
-            self.seed = gr.Number(
-                value=None,
-                precision=0,
+        with gr.Accordion("Seed, several texts, top-k, top-p, min-p", open=False, elem_id="more"):
+            # A field for a number would hold 0 as soon as it is shown.
+            self.seed = gr.Textbox(
                 label="Seed",
-                info="The same seed writes the same text, here and on the command line. "
-                "Leave it empty for a new one each time.",
+                info="The same seed writes the same text. Leave it empty for a new one each time.",
+                max_lines=1,
                 elem_id="seed",
             )
             self.num = gr.Slider(
@@ -163,7 +156,7 @@ class WriteTab:
         outputs = [self.written, self.message, self.draft, *self._after_writing]
         show_bars: dict[str, Any] = {
             "fn": self.expect_next,
-            "inputs": [self.draft, self.model, *sampling],
+            "inputs": [self.draft, self.prompt, self.model, *sampling],
             "outputs": self.bars,
             "concurrency_limit": 8,
             **LATEST,
@@ -174,45 +167,47 @@ class WriteTab:
             (self.continue_button, self.write_on, self.draft),
             (self.again_button, self.write_again, self.draft),
         ):
-            event = button.click(handler, [source, *settings], outputs, concurrency_limit=8, **QUIET)
+            event = button.click(
+                handler, [source, *settings], outputs, concurrency_limit=8, **UNCHECKED
+            )
             event.then(**show_bars)
             writing.append(event)
         # First cancelled, then shown: the other way round, one more piece would replace what is shown.
-        stopped = self.stop_button.click(None, cancels=writing, **QUIET)
-        stopped.then(self.show_stopped, self.draft, outputs, **QUIET).then(**show_bars)
+        stopped = self.stop_button.click(None, cancels=writing, **UNCHECKED)
+        stopped.then(self.show_stopped, self.draft, outputs, **UNCHECKED).then(**show_bars)
         self.compare_button.click(
             self.compare_temperatures,
             [self.draft, self.prompt, *settings],
             outputs,
             concurrency_limit=4,
-            **QUIET,
-        )
+            **UNCHECKED,
+        ).then(**show_bars)
+        self.written.select(
+            self.choose_sheet, self.draft, [self.draft, self.message], **UNCHECKED
+        ).then(**show_bars)
         self.download_button.click(None, js=_DOWNLOAD, api_visibility="private")
         self.copies_button.click(
             self.find_copies,
             [self.draft, self.model],
             [self.written, self.message],
             concurrency_limit=2,
-            **QUIET,
+            **UNCHECKED,
         )
-        self.bookmark_button.click(
-            self.add_bookmark,
-            [self.draft, self.bookmarked],
-            [self.bookmarked, self.bookmarks],
-            **QUIET,
+        self.bookmarks.connect(
+            self.bookmark_button, self.draft, self.show_bookmark, outputs, then=show_bars
         )
-        self.bookmarks.input(
-            self.open_bookmark, [self.bookmarks, self.bookmarked], outputs, **QUIET
+        self.restore_button.click(self.restore, self.draft, [*outputs, self.model], **UNCHECKED).then(
+            self.bookmarks.menu_of, self.bookmarks.texts, self.bookmarks.menu, **UNCHECKED
         ).then(**show_bars)
-        self.bars.select(self.choose_next, [self.draft, self.model], outputs, **QUIET).then(
-            **show_bars
-        )
-        self.prompt.change(self.use_prompt, self.prompt, self.draft, **QUIET).then(**show_bars)
+        self.clear_button.click(self.clear, None, outputs, **UNCHECKED).then(**show_bars)
+        self.bars.select(
+            self.choose_next, [self.draft, self.prompt, self.model], outputs, **UNCHECKED
+        ).then(**show_bars)
+        self.prompt.change(**show_bars)
         for slider in (self.temperature, self.top_k, self.top_p, self.min_p):
             slider.input(**show_bars)
         self.model.change(**show_bars)
         page.load(**show_bars)
-        page.load(self.list_models, None, self.model, **QUIET)
 
     @property
     def _after_writing(self) -> list[gr.Button]:
@@ -223,166 +218,170 @@ class WriteTab:
             self.download_button,
             self.copies_button,
             self.bookmark_button,
+            self.clear_button,
         ]
 
     def write(self, prompt: str, *settings: Any) -> Iterator[Updates]:
         """Writes after the prompt."""
         yield from self._write(prompt, *settings)
 
-    def write_on(self, draft: Draft, *settings: Any) -> Iterator[Updates]:
-        """Writes after the text of the draft."""
-        yield from self._write(draft.text, *settings)
+    def write_on(self, draft: str, *settings: Any) -> Iterator[Updates]:
+        """Writes after the chosen text."""
+        yield from self._write(Draft.from_json(draft).text, *settings)
 
-    def write_again(self, draft: Draft, *settings: Any) -> Iterator[Updates]:
+    def write_again(self, draft: str, *settings: Any) -> Iterator[Updates]:
         """Writes after the prompt of the draft, with its seed."""
-        *others, _, num = settings
-        yield from self._write(draft.prompt, *others, draft.seed, num)
+        before, (*others, _, num) = Draft.from_json(draft), settings
+        yield from self._write(before.prompt, *others, before.seed, num)
 
     def _write(self, prompt: str, model: str, *settings: Any) -> Iterator[Updates]:
         *sampling, seed, num = settings
         try:
-            request, seed = _request(*sampling), seed_or_new(seed)
+            num = integer(num, quoted("num"), 1, MAX_TEXTS)
+            request, seed = _request(*sampling), _seed(seed)
             prefix, notes = self._engine.read(model, prompt)
         except ChargenError as error:
             yield {self.message: html.error_note(error)}
             return
-        prompt = prefix.text
+        titles = tuple(f"text {number}" for number in range(1, num + 1)) if num > 1 else ()
+        draft = Draft(prefix.text, ("",) * num, titles, seed, model=model)
         yield {
-            self.written: html.sheet(prompt, writing=True),
+            self.written: draft.html(writing=True),
             self.message: html.note(" ".join(notes)),
+            self.draft: draft.to_json(),
         }
-        for texts in self._engine.stream(model, prompt, request, seed, int(num)):
-            yield {
-                self.written: _sheets(prompt, texts, writing=True),
-                self.draft: Draft(prompt, texts[0], seed),
-            }
+        for texts in self._engine.stream(model, draft.prompt, request, seed, num):
+            draft = replace(draft, texts=tuple(texts))
+            yield {self.written: draft.html(writing=True), self.draft: draft.to_json()}
         lengths = ", ".join(f"{len(text):,}" for text in texts)
-        yield {
-            self.written: _sheets(prompt, texts),
-            self.message: html.note(f"{' '.join(notes)} {lengths} characters, seed {seed}".strip()),
-            **self._show_buttons(texts[0]),
-        }
+        message = f"{' '.join(notes)} {lengths} characters, seed {seed}".strip()
+        yield self._show(draft, message)
 
-    def show_stopped(self, draft: Draft) -> Updates:
-        """Shows what was written until Stop was pressed."""
+    def _show(self, draft: Draft, message: str) -> Updates:
+        """Shows a draft, and the buttons for what can be done with it."""
+        buttons = {button: gr.update(visible=bool(draft.texts)) for button in self._after_writing}
+        buttons[self.again_button] = gr.update(visible=draft.seed is not None)
+        hint = " Click one to go on with it." if len(draft.texts) > 1 else ""
         return {
-            self.written: html.sheet(draft.prompt, draft.new),
-            self.message: html.note(f"Stopped after {len(draft.new):,} characters, seed {draft.seed}"),
-            **self._show_buttons(draft.new),
+            self.draft: draft.to_json(),
+            self.written: draft.html() if draft.texts else html.empty_sheet(HINT),
+            self.message: html.note(message + hint),
+            **buttons,
         }
 
-    def _show_buttons(self, new: str) -> Updates:
-        return {button: gr.update(visible=bool(new)) for button in self._after_writing}
+    def show_stopped(self, draft: str) -> Updates:
+        """Shows what was written until Stop was pressed."""
+        stopped = Draft.from_json(draft)
+        lengths = ", ".join(f"{len(text):,}" for text in stopped.texts) or "0"
+        return self._show(stopped, f"Stopped after {lengths} characters, seed {stopped.seed}.")
 
-    def compare_temperatures(self, draft: Draft, prompt: str, model: str, *settings: Any) -> Updates:
+    def compare_temperatures(self, draft: str, prompt: str, model: str, *settings: Any) -> Updates:
         """Writes after the prompt at each of `TEMPERATURES`, with one seed."""
         length, *sampling, seed, _ = settings
         try:
-            seed = seed_or_new(draft.seed if seed is None and draft.new else seed)
+            seed = _seed(seed or Draft.from_json(draft).seed)
+            length = integer(length, quoted("length"), 0, MAX_LENGTH)
             request = _request(min(COMPARED_LENGTH, length), *sampling)
+            prefix, _ = self._engine.read(model, prompt)
             texts = self._engine.compare(model, prompt, request, seed)
         except ChargenError as error:
             return {self.message: html.error_note(error)}
-        titles = [f"temperature {temperature:g}" for temperature in TEMPERATURES]
+        titles = tuple(f"temperature {temperature:g}" for temperature in TEMPERATURES)
+        message = f"The same random numbers at each temperature: seed {seed}."
+        return self._show(Draft(prefix.text, tuple(texts), titles, seed, model=model), message)
+
+    def choose_sheet(self, draft: str, event: gr.EventData) -> Updates:
+        """Makes the text that a visitor has clicked on the chosen one."""
+        before = Draft.from_json(draft)
+        try:
+            index = integer(typed(str(event.text)), "the text", 0, len(before.texts) - 1)
+        except ChargenError:  # of a sheet that has just been replaced
+            return {self.draft: draft}
+        message = "Continue, Bookmark and the rest now act on this one."
         return {
-            self.written: html.sheets(titles, prompt, texts),
-            self.message: html.note(f"The same random numbers at each temperature: seed {seed}"),
-            self.download_button: gr.update(visible=True),
+            self.draft: replace(before, chosen=index).to_json(),
+            self.message: html.note(f"“{before.titles[index]}” is chosen. {message}"),
         }
 
-    def use_prompt(self, prompt: str) -> Draft:
-        """Makes a prompt that has been edited the draft."""
-        return Draft(prompt)
-
-    def expect_next(self, draft: Draft, model: str, *sampling: Any) -> str:
-        """Shows what may come next after the draft, with its probability."""
-        request = _request(*sampling)
+    def expect_next(self, draft: str, prompt: str, model: str, *sampling: Any) -> str:
+        """Shows what may come next after the chosen text, or the prompt, with its probability."""
         try:
-            prefix, _ = self._engine.read(model, draft.text)
+            request = _request(*sampling)
+            prefix, _ = self._engine.read(model, _source(Draft.from_json(draft), prompt))
         except ChargenError as error:
             return html.error_note(error)
         title = "The beginning of a text. Click one to choose it."
         if prefix.text:
-            title = f"Next, after “{_end(prefix.text, 24)}”. Click one to choose it."
+            title = f"Next, after “{html.end_of(prefix.text, 24)}”. Click one to choose it."
         return html.bars(prefix.expected(request.sampler), title)
 
-    def choose_next(self, draft: Draft, model: str, event: gr.EventData) -> Updates:
-        """Adds what a visitor has clicked on to the draft."""
+    def choose_next(self, draft: str, prompt: str, model: str, event: gr.EventData) -> Updates:
+        """Adds what a visitor has clicked on to the chosen text, or to the prompt."""
+        before = Draft.from_json(draft)
+        start = before.prompt if before.texts else prompt
         try:
-            prefix, _ = self._engine.read(model, draft.text + str(event.text))
+            prefix, _ = self._engine.read(model, _source(before, prompt) + str(event.text))
         except ChargenError as error:
             return {self.message: html.error_note(error)}
-        length = len(draft.prompt)
-        draft = replace(draft, prompt=prefix.text[:length], new=prefix.text[length:])
-        return {
-            self.draft: draft,
-            self.written: html.sheet(draft.prompt, draft.new),
-            self.message: html.note("Chosen by you. Press Continue to go on from here."),
-            self.continue_button: gr.update(visible=True),
-            self.download_button: gr.update(visible=True),
-        }
+        length = len(start)
+        after = Draft(prefix.text[:length], (prefix.text[length:],), seed=before.seed, model=model)
+        return self._show(after, "Chosen by you. Press Continue to go on from here.")
 
-    def find_copies(self, draft: Draft, model: str) -> Updates:
-        """Colours the passages of the draft that are in the training text."""
+    def find_copies(self, draft: str, model: str) -> Updates:
+        """Colours the passages of the chosen text that are in the training text."""
+        written = Draft.from_json(draft)
         try:
-            report = self._inspector.copies(model, draft.text)
+            report = self._inspector.copies(model, written.text)
         except ChargenError as error:
             return {self.message: html.error_note(error)}
         message = (
             f"{100 * report.share:.1f} % is copied word for word from the training text "
-            f"({report.least} characters or more)."
+            f"({report.least} characters or more)"
         )
         if report.passages:
             longest = report.longest[0]
             message += (
-                f" The longest passage has {longest.length:,} characters and begins in line "
-                f"{longest.line:,} of the training text."
+                f". The longest passage has {longest.length:,} characters and begins in line "
+                f"{longest.line:,} of the training text"
             )
+        legend = html.legend([("cool", "copied")]) if report.passages else ""
         return {
-            self.written: html.coloured(copy_glyphs(report)),
-            self.message: html.note(message),
+            self.written: written.html(glyphs=copy_glyphs(report)),
+            self.message: html.note(message + ".") + legend,
         }
 
-    def add_bookmark(self, draft: Draft, bookmarked: list[str]) -> list[Any]:
-        """Puts the text of the draft first among the bookmarks."""
-        others = [text for text in bookmarked if text != draft.text]
-        texts = [draft.text, *others][:MAX_BOOKMARKS]
-        # The ends of the texts tell them apart; the oldest one has number 1.
-        choices = [
-            (f"{len(texts) - index}: {_end(text, 40)}", index) for index, text in enumerate(texts)
-        ]
-        return [texts, gr.update(choices=choices, value=None, visible=True)]
-
-    def open_bookmark(self, chosen: int | None, bookmarked: list[str]) -> Updates:
+    def show_bookmark(self, text: str) -> Updates:
         """Makes the text of a bookmark the draft."""
-        if chosen is None or not 0 <= chosen < len(bookmarked):
-            return {self.message: gr.skip()}
-        return {
-            self.draft: Draft(bookmarked[chosen]),
-            self.written: html.sheet(bookmarked[chosen]),
-            self.message: html.note("Back at the bookmark. Press Continue to go on from here."),
-            self.continue_button: gr.update(visible=True),
-        }
+        message = "Back at the bookmark. Press Continue to go on from here."
+        return self._show(Draft(text, ("",)), message)
 
-    def list_models(self) -> Any:
-        """Fills the menu and chooses the newest model."""
-        names = self._engine.store.names(GENERATOR)
-        return gr.update(choices=names, value=names[0])
+    def restore(self, draft: str) -> Updates:
+        """Shows the draft that the browser has kept while the page was started anew."""
+        restored = Draft.from_json(draft)
+        is_there = restored.model in self._engine.store.names(GENERATOR)
+        choice = {self.model: gr.update(value=restored.model)} if is_there else {}
+        return {**self._show(restored, ""), **choice}
 
-
-def _request(
-    length: float, temperature: float, top_k: float, top_p: float, min_p: float
-) -> GenerationRequest:
-    return GenerationRequest(int(length), temperature, int(top_k), top_p, min_p)
+    def clear(self) -> Updates:
+        """Takes the sheet away, so that the bars follow the prompt again."""
+        return self._show(Draft(), "")
 
 
-def _sheets(prompt: str, texts: list[str], *, writing: bool = False) -> str:
-    if len(texts) == 1:
-        return html.sheet(prompt, texts[0], writing=writing)
-    titles = [f"text {number}" for number in range(1, len(texts) + 1)]
-    return html.sheets(titles, prompt, texts, writing=writing)
+def _request(length: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> GenerationRequest:
+    return GenerationRequest(
+        integer(length, quoted("length"), 0, MAX_LENGTH),
+        number(temperature, quoted("temperature"), 0),
+        integer(top_k, quoted("top_k"), 0),
+        number(top_p, quoted("top_p"), 0, 1),
+        number(min_p, quoted("min_p"), 0, 1),
+    )
 
 
-def _end(text: str, length: int) -> str:
-    """Returns the last characters of a text in one line."""
-    return ("…" if len(text) > length else "") + text[-length:].replace("\n", "↵")
+def _seed(value: Any) -> int:
+    """Returns the seed that was typed, or a new one."""
+    return seed_or_new(typed(value) if isinstance(value, str) else value, quoted("seed"))
+
+
+def _source(draft: Draft, prompt: str) -> str:
+    """Returns what comes before the next character: the chosen text, or else the prompt."""
+    return draft.text if draft.texts else prompt
