@@ -5,14 +5,14 @@ import math
 import pytest
 
 from chargen.errors import ChargenError
-from chargen.web.numbers import integer, number
+from chargen.web.numbers import integer, number, typed
 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (None, "empty"),
-        ("", "empty"),
+        (None, "empty or no number"),
+        ("", "empty or no number"),
         ("many", "'many'"),
         (True, "True"),
         (-3, "-3"),
@@ -44,3 +44,20 @@ def test_w3_both_bounds_are_allowed_and_a_whole_float_is_a_whole_number():
     assert isinstance(integer(3.0, "x"), int)
     with pytest.raises(ChargenError, match=r"^x must be a number, at most 0.05; it is 1$"):
         number(1, "x", high=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        (None, None),
+        (" 7 ", 7),
+        ("9007199254740993", 9007199254740993),
+        ("1.5", 1.5),
+        ("2,5", 2.5),
+        ("1e400", math.inf),
+        ("seven", "seven"),
+    ],
+)
+def test_w25_what_is_typed_is_read_and_not_rounded(text, value):
+    assert typed(text) == value
