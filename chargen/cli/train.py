@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from chargen.training.loop import Step
 
 
-REPEATED = 0.05  # share of the held-out text in the training part from which on it is said
 NO_CORPUS = "python-docs, the text of Python's help topics: no CORPUS was given"
 LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be said
 
@@ -287,17 +286,15 @@ def _train(
 
 def _begin(run: Run, request: TrainRequest) -> NewTraining:
     """Says what a new training is made of, stage by stage."""
+    from chargen.evaluation.overlap import repeated_share, repetition_note
     from chargen.runs.launch import NewTraining
 
     training = NewTraining(run, request)
     _say_corpus(training)
     if len(training.corpus.validation) < 2 and request.val_fraction:
         say("note: the held-out part is too short to be scored: there will be no score")
-    if training.repeated > REPEATED:
-        say(
-            f"note: {training.repeated:.0%} of the held-out text also occurs in the training part, "
-            "word for word: its score is better than that of a new text will be"
-        )
+    if note := repetition_note(repeated_share(training.corpus)):
+        say(f"note: {note}")
     say(f"model    {training.plan.reason}")
     return training
 
@@ -408,6 +405,8 @@ def _watch(steps: Iterator[Step], folder: Path, ranks: Ranks) -> Step:
 
 
 def _report(last: Step, baselines: dict[str, float], folder: Path, held_out: int) -> None:
+    from chargen.evaluation.baselines import better_note
+
     if last.score:
         bits, characters = last.score.bits_per_character, f"{last.score.characters:,}"
         is_all = last.score.tokens + 1 >= held_out
@@ -421,11 +420,8 @@ def _report(last: Step, baselines: dict[str, float], folder: Path, held_out: int
             f"         best at step {last.best_step:,} of {last.number:,}, in "
             f"{format_seconds(last.seconds)}"
         )
-        if better := [name for name, value in baselines.items() if value < bits]:
-            say(
-                f"note: on this text {' and '.join(better)} predict better than the network; what "
-                "helps it is more time (--minutes), then more text"
-            )
+        if note := better_note(baselines, bits):
+            say(f"note: {note}")
     else:
         say(f"done     {last.number:,} steps in {format_seconds(last.seconds)}, without validation")
     say(f"model    {folder}\nwrite    chargen sample -m {shlex.quote(str(folder))} --prompt …")

@@ -38,6 +38,20 @@ def baseline_bits(corpus: Corpus) -> dict[str, float]:
     return {name: value / characters for name, value in bits.items()}
 
 
+def better_note(baselines: dict[str, float], bits: float) -> str:
+    """Returns what a person should know of baselines that are better than a network, "" for none.
+
+    `baselines` and `bits` are in bits per character, on the same text.
+    """
+    better = [name for name, value in baselines.items() if value < bits]
+    if not better:
+        return ""
+    return (
+        f"on this text {' and '.join(better)} predict better than the network; what helps it is more "
+        "time, then more text"
+    )
+
+
 def ngram_bits(training: Ids, validation: Ids, vocab_size: int, order: int) -> float:
     """Returns the total surprise in bits of an n-gram model at `validation[1:]`.
 

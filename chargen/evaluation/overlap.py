@@ -1,4 +1,4 @@
-"""How much of the held-out text also stands in the training part, where a score flatters a model."""
+"""How much of the held-out text also occurs in the training part, where a score flatters a model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from chargen.tokenizers.base import Ids
 
 CHARACTERS = 32  # from which on a passage counts as the same
 TRAINING_TOKENS = 1 << 24  # the last ones of the training part, at most, that are searched
+NOTABLE = 0.05  # of the held-out text, from which on it is worth a note
 _BLOCK = 1 << 20  # tokens that are hashed at a time
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, with bits all over
 
@@ -37,6 +38,16 @@ def repeated_share(corpus: Corpus) -> float:
     np.add.at(inside, starts, 1)
     np.add.at(inside, starts + length, -1)
     return float((np.cumsum(inside)[:-1] > 0).mean())
+
+
+def repetition_note(share: float) -> str:
+    """Returns what a person should know of a `repeated_share`, "" where it is small."""
+    if share <= NOTABLE:
+        return ""
+    return (
+        f"{share:.0%} of the held-out text also occurs in the training part, word for word: its score "
+        "is better than that of a new text will be"
+    )
 
 
 def _hashes(ids: Ids, doublings: int) -> npt.NDArray[np.uint64]:

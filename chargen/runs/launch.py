@@ -27,7 +27,6 @@ from chargen.data.text import BUILTIN, Text
 from chargen.device import find_device
 from chargen.errors import ChargenError
 from chargen.evaluation.baselines import baseline_bits
-from chargen.evaluation.overlap import repeated_share
 from chargen.generator import TextGenerator
 from chargen.model import LanguageModel
 from chargen.runs.run import Run
@@ -167,11 +166,6 @@ class NewTraining:
     def baselines(self) -> dict[str, float]:
         """Bits per character of simpler models on the validation part, by their names."""
         return baseline_bits(self.corpus)
-
-    @cached_property
-    def repeated(self) -> float:
-        """The share of the held-out text that also stands in the training part, from 0 to 1."""
-        return repeated_share(self.corpus)
 
     def start(self) -> Iterator[Step]:
         """Makes the model and returns the steps of its training; see `Run.begin`.

@@ -71,8 +71,10 @@ def test_the_command_line_and_the_page_launch_the_same_training(
         page.flush()
         worker.main()
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert events[0].keys() == {"model", "summary", "baselines"}
+    assert "also occurs in the training part" in events[0]["note"]
+    assert events[1].keys() == {"model", "summary", "baselines"}
     assert "done" in events[-1]
+    assert "predict better than the network" in events[-1]["note"]
     one, other = record(tmp_path / "one"), record(tmp_path / "other")
     for part in ("model", "training", "settings", "corpus"):
         assert one[part] == other[part], part
