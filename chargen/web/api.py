@@ -7,11 +7,14 @@ from typing import Any
 
 from chargen.errors import ChargenError
 from chargen.web import classification, training_job
-from chargen.web.generation import Engine, GenerationRequest, seed_or_new
+from chargen.web.generation import MAX_LENGTH, MAX_SEED, Engine, GenerationRequest, seed_or_new
 from chargen.web.gradio_setup import api, gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import CLASSIFIER, GENERATOR, STARTER, ModelStore
+from chargen.web.numbers import integer, number
 from chargen.web.training_job import TrainingJob
+
+MAX_COUNT = 1_000_000  # for whole numbers that need no limit of their own
 
 
 def build(store: ModelStore, engine: Engine, inspector: Inspector, job: TrainingJob) -> None:
@@ -37,13 +40,13 @@ def build(store: ModelStore, engine: Engine, inspector: Inspector, job: Training
     ) -> str:
         """Streams the prompt and the new text so far; the same seed gives the same text."""
         request = GenerationRequest(
-            integer(length, "length"),
-            number(temperature, "temperature"),
-            integer(top_k, "top_k"),
-            number(top_p, "top_p"),
-            number(min_p, "min_p"),
+            integer(length, "length", 0, MAX_LENGTH),
+            number(temperature, "temperature", 0),
+            integer(top_k, "top_k", 0, MAX_COUNT),
+            number(top_p, "top_p", 0, 1),
+            number(min_p, "min_p", 0, 1),
         )
-        seed = seed_or_new(None if seed is None else integer(seed, "seed"))
+        seed = seed_or_new(None if seed is None else integer(seed, "seed", 0, MAX_SEED))
         prompt = string(prompt, "prompt")
         prefix, _ = engine.read(string(model, "model"), prompt)
         for texts in engine.stream(model, prompt, request, seed):
@@ -51,7 +54,7 @@ def build(store: ModelStore, engine: Engine, inspector: Inspector, job: Training
 
     def expect(text: str = "", model: str = STARTER, temperature: float = 1.0) -> dict[str, float]:
         """Returns what may come next after a text, with its probability at this temperature."""
-        request = GenerationRequest(temperature=number(temperature, "temperature"))
+        request = GenerationRequest(temperature=number(temperature, "temperature", 0))
         prefix, _ = engine.read(string(model, "model"), string(text, "text"))
         return prefix.expected(request.sampler)
 
@@ -113,7 +116,7 @@ def build(store: ModelStore, engine: Engine, inspector: Inspector, job: Training
     def copies(text: str, model: str = STARTER, least: int = 30) -> dict[str, Any]:
         """Returns the passages, from `least` characters on, that a text shares with the corpus."""
         report = inspector.copies(
-            string(model, "model"), string(text, "text"), integer(least, "least")
+            string(model, "model"), string(text, "text"), integer(least, "least", 1, MAX_COUNT)
         )
         passages = [
             {
@@ -143,20 +146,6 @@ def build(store: ModelStore, engine: Engine, inspector: Inspector, job: Training
     ]
     for endpoint, limit in endpoints:
         api(with_errors(endpoint), api_name=endpoint.__name__, concurrency_limit=limit)
-
-
-def integer(value: Any, name: str) -> int:
-    """Returns a whole number; raises ChargenError for anything else that a request may hold."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
-        raise ChargenError(f"{name} must be a whole number")
-    return int(value)
-
-
-def number(value: Any, name: str) -> float:
-    """Returns a finite number; raises ChargenError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
-        raise ChargenError(f"{name} must be a number")
-    return float(value)
 
 
 def string(value: Any, name: str) -> str:

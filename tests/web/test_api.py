@@ -72,20 +72,25 @@ def test_what_is_asked_of_the_inside_is_checked(client, refused):
         assert "none of these" in refused(client, text="日本", api_name=endpoint)
     assert "too few" in refused(client, text="ab", api_name="/components")
     assert "at most 200,000" in refused(client, text="a" * 200_001, api_name="/copies")
-    assert "at least 1" in refused(client, text="a", least=0, api_name="/copies")
+    assert "from 1 to" in refused(client, text="a", least=0, api_name="/copies")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"prompt": "a" * 10_000_000}, "at most 20,000"),
-        ({"length": 1_000_000_000}, "at most 20,000"),
-        ({"length": -1}, "at most"),
+        ({"length": 1_000_000_000}, "from 0 to 20,000"),
+        ({"length": 1.5}, "whole number"),
+        ({"length": 2**70}, "from 0 to 20,000"),
+        ({"top_k": -5}, "top_k must be a whole number from 0 to"),
+        ({"min_p": 2}, "min_p must be a number from 0 to 1"),
+        ({"length": -1}, "from 0 to 20,000; it is -1"),
         ({"length": "many"}, "whole number"),
         ({"length": None}, "whole number"),
-        ({"temperature": -1}, "temperature must be 0 or more"),
+        ({"temperature": -1}, "temperature must be a number, at least 0"),
         ({"temperature": "NaN"}, "must be a number"),
-        ({"top_p": 7}, "top-p must be"),
+        ({"top_p": 7}, "top_p must be a number from 0 to 1"),
+        ({"top_p": 0}, "top-p must be above 0"),
         ({"seed": -3}, "seed must be"),
         ({"seed": 2**60}, "seed must be"),
         ({"prompt": ["x"]}, "must be a text"),
