@@ -9,7 +9,8 @@ from pathlib import Path
 import chargen
 from chargen.errors import ChargenError
 
-MAX_BYTES = 20_000_000
+MEGABYTE = 2**20  # bytes, as a browser counts them
+MAX_BYTES = 20 * MEGABYTE
 
 
 def read_text(path: str, encoding: str = "utf-8") -> str:
@@ -32,7 +33,8 @@ def _checked(path: str) -> Iterator[None]:
         raise ChargenError(f"{name} is no longer here; choose the file again")
     size = Path(path).stat().st_size
     if size > MAX_BYTES:
-        raise ChargenError(f"{name} has {size / 1e6:,.1f} MB; at most {MAX_BYTES / 1e6:g} MB are read")
+        megabytes, limit = size / MEGABYTE, MAX_BYTES // MEGABYTE
+        raise ChargenError(f"{name} has {megabytes:,.1f} MB; at most {limit} MB are read")
     try:
         yield
     except ChargenError as error:

@@ -42,7 +42,6 @@ def serve():
         environment = os.environ | {
             "CHARGEN_CACHE": str(home / "cache"),
             "OMP_NUM_THREADS": "1",
-            "GRADIO_TEMP_DIR": str(home / "uploads"),
         }
         command = [sys.executable, "-m", "chargen", "app", *options]
         with subprocess.Popen(
@@ -63,7 +62,7 @@ def serve():
 def server(serve, tmp_path_factory):
     """A page that begins in an empty folder, the same for all tests: (address, folder)."""
     home = tmp_path_factory.mktemp("web")
-    with serve(home, "--port", "7862") as (address, _):
+    with serve(home) as (address, _):
         yield address, home
 
 

@@ -23,5 +23,9 @@ def test_row_72_uploads_are_checked_by_what_is_in_them(server, tmp_path):
     large.write_bytes(b"x" * 26_000_000)
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the client makes of a 413
         client.predict(handle_file(large), api_name="/classify")
-    kept = [f for f in (server[1] / "uploads").rglob("*") if f.is_file() and f.stat().st_size > 1e7]
+    kept = [
+        f
+        for f in (server[1] / "cache" / "uploads").rglob("*")
+        if f.is_file() and f.stat().st_size > 1e7
+    ]
     assert not kept
