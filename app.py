@@ -11,7 +11,11 @@ page = build(Path("checkpoints"))
 demo = page.blocks
 
 if __name__ == "__main__":
-    # A Space has a public address, and its visitors do not log in.
-    space = {"host": "0.0.0.0", "port": 7860, "open_to_all": True} if "SPACE_ID" in os.environ else {}
+    space = {}
+    if "SPACE_ID" in os.environ:
+        # A Space has a public address, its visitors do not log in, and huggingface.co frames it.
+        space = {"host": "0.0.0.0", "port": 7860, "open_to_all": True}
+        space["root_path"] = f"https://{os.environ['SPACE_HOST']}"
+        space["framed_by"] = "https://huggingface.co"
     print("the page is at", serve(page, **space))
     threading.Event().wait()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from chargen.web import api
 from chargen.web.generation import Engine
-from chargen.web.gradio_setup import QUIET, gr
+from chargen.web.gradio_setup import QUIET, Blocks, gr
 from chargen.web.inspector import Inspector
 from chargen.web.model_store import CLASSIFIER, GENERATOR, ModelStore
 from chargen.web.tabs.classify import ClassifyTab
@@ -38,7 +38,7 @@ def build(checkpoints: Path) -> Page:
     store, job = ModelStore(checkpoints), TrainingJob(checkpoints)
     engine = Engine(store)
     inspector = Inspector(store, engine)
-    blocks = gr.Blocks(
+    blocks = Blocks(
         title="chargen",
         analytics_enabled=False,
         delete_cache=(_SWEEP_SECONDS, UPLOAD_SECONDS),
@@ -75,7 +75,8 @@ def build(checkpoints: Path) -> Page:
         opened = blocks.load(lambda: _newest(store), None, [*menus, classify.model], **QUIET)
         opened.then(**inside.example)
         api.build(store, engine, inspector, job)
-    blocks.queue(max_size=64, default_concurrency_limit=8)
+    blocks.max_threads = 128  # more than all long calls that may run at a time, for the short ones
+    blocks.queue(max_size=None, default_concurrency_limit=8)  # the gate limits each handler's queue
     return Page(blocks, job)
 
 

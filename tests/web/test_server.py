@@ -8,7 +8,10 @@ import pytest
 from gradio_client import Client
 from starlette.responses import PlainTextResponse
 
-from chargen.web.server import LOCAL, Gate
+from chargen.web.calls import Calls
+from chargen.web.gate import Gate
+from chargen.web.gradio_setup import gr
+from chargen.web.server import LOCAL
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +49,10 @@ def test_row_73_behind_a_proxy_it_answers_to_the_proxy_too(headers, status):
         await PlainTextResponse("hello")(scope, receive, send)
 
     async def ask():
-        transport = httpx.ASGITransport(Gate(page, LOCAL, "example.org"))
+        gate = Gate(page, Calls(gr.Blocks()), hosts=LOCAL, root_path="https://example.org")
+        transport = httpx.ASGITransport(gate)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.post("/", headers=headers)
+            return await client.get("/", headers=headers)
 
     assert asyncio.run(ask()).status_code == status
 
@@ -91,7 +95,7 @@ def test_a_public_address_wants_a_log_in(call):
 
 
 def test_a_log_in_guards_all(serve, tmp_path):
-    with serve(tmp_path, "--port", "7863", "--auth", "ann:secret") as (url, _):
+    with serve(tmp_path, "--auth", "ann:secret") as (url, _):
         assert httpx.get(f"{url}/gradio_api/info").status_code == 401
         client = Client(url, auth=("ann", "secret"), verbose=False)
         assert client.predict(length=5, seed=1, api_name="/write")
