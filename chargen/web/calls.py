@@ -258,12 +258,14 @@ def _check_files(value: Any, component: Any, name: str) -> None:
                 and Path(path).resolve().is_relative_to(FOLDER.resolve())
             )
             if "path" in item and not uploaded:
-                raise Refusal(422, f"{name} must be a file that was uploaded here.", name)
+                raise Refusal(
+                    422, f"{name} must be a file that was uploaded here; choose it again.", name
+                )
             rest += item.values()
         elif isinstance(item, list):
             rest += item
     if isinstance(component, gr.File) and not isinstance(value, dict | list | None):
-        raise Refusal(422, f"{name} must be a file that was uploaded here.", name)
+        raise Refusal(422, f"{name} must be a file that was uploaded here; choose it again.", name)
 
 
 def _check_event(handler: Any, body: dict[str, Any]) -> None:
