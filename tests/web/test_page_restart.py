@@ -31,7 +31,7 @@ def test_w4_w25_an_open_tab_outlives_the_server_and_a_training_its_crash(
         tab(page, "Train")
         page.locator("#pasted textarea").fill(verse[:3000])
         page.locator("#name").locator("input, textarea").fill("orphan")
-        page.locator("#minutes input").fill("0.5")
+        page.locator("#minutes input").fill("0.35")
         page.locator("#train").click()
         expect(page.locator("#sample .sheet")).to_be_visible(timeout=60_000)
         process.kill()

@@ -137,7 +137,7 @@ def test_w4_w10_w18_a_training_is_stopped_once_confirmed_and_goes_on(
     train_tab, tab, verse, picture, visit
 ):
     page = train_tab()
-    paste(page, verse * 40, name="gehen wir", minutes="0.5")
+    paste(page, verse * 40, name="gehen wir", minutes="0.3")
     page.locator("#train").click()
     expect(page.locator("#train")).to_have_text("Waiting: “gehen wir” is training")
     expect(page.locator("#status")).to_contain_text("is training, begun at", timeout=60_000)
@@ -155,7 +155,7 @@ def test_w4_w10_w18_a_training_is_stopped_once_confirmed_and_goes_on(
     expect(page.locator("#status")).to_contain_text("is training")
     stop(page)
     expect(page.locator("#status")).to_contain_text("“gehen wir” was stopped", timeout=20_000)
-    expect(page.locator("#unfinished input")).to_have_value(re.compile("^gehen wir: 0:.* of 0:30"))
+    expect(page.locator("#unfinished input")).to_have_value(re.compile("^gehen wir: 0:.* of 0:18"))
     picture(page, "stopped")
     steps = int(
         re.search(r"step ([\d,]+)", page.locator("#status").text_content())[1].replace(",", "")
