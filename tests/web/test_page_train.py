@@ -122,7 +122,7 @@ def test_w4_rows_that_cannot_be_used_are_left_out_by_a_box(train_tab, tmp_path):
     )
     page.get_by_label("Leave out rows that cannot be used").check()
     expect(page.locator("#table-found")).to_contain_text("texts 60")
-    expect(page.locator("#table-found")).to_contain_text("left out 1 bad rows")
+    expect(page.locator("#table-found")).to_contain_text("left out 1 bad row")
     page.locator("#classifier-minutes input").fill("")
     page.locator("#train-classifier").click()
     expect(page.locator("#classifier-refused")).to_contain_text("“Minutes” must be")
