@@ -22,7 +22,7 @@ MAX_WAITING = 32  # calls of one handler
 MAX_HELD = 200_000_000  # bytes of all calls that wait or run
 UNREAD_SECONDS = 10.0  # after which a call is ended whose answers nobody reads
 KEPT_SECONDS = 60.0  # for which answers wait that nobody reads
-MAX_UNREAD = 100  # sessions with answers that nobody reads; those that wait longest are forgotten
+MAX_UNREAD = 100  # calls whose answers nobody reads; those that wait longest are forgotten
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BODY_SIZE = "chargen.body_size"  # where the scope of a request has the number of its bytes
 _EVENT = re.compile(r"[0-9a-f]{32}")
@@ -61,7 +61,7 @@ class Calls:
         self._blocks = blocks
         self._timer = timer
         self._readers: Counter[str] = Counter()  # open streams by session
-        self._unread: dict[str, float] = {}  # since when, by session
+        self._unread: dict[str, float] = {}  # since when, by call
 
     @property
     def queue(self) -> Any:
@@ -117,39 +117,42 @@ class Calls:
     async def sweep(self) -> None:
         """Ends calls that nobody has read for `UNREAD_SECONDS`; forgets them after `KEPT_SECONDS`."""
         queue, now = self.queue, self._timer()
-        waiting = {session for session, events in queue.pending_event_ids_session.items() if events}
-        waiting -= set(self._readers)
-        self._unread = {session: self._unread.get(session, now) for session in waiting}
+        unread = {
+            event: session
+            for session, events in queue.pending_event_ids_session.items()
+            if session not in self._readers
+            for event in events
+        }
+        self._unread = {event: self._unread.get(event, now) for event in unread}
         longest_first = sorted(self._unread.items(), key=lambda item: item[1])
-        for number, (session, since) in enumerate(longest_first, 1):
-            if now - since > KEPT_SECONDS or number <= len(longest_first) - MAX_UNREAD:
-                queue.pending_event_ids_session.pop(session, None)
-                queue.pending_messages_per_session.pop(session, None)
-                await queue.clean_events(session_hash=session)
-            elif now - since > UNREAD_SECONDS:
-                await self._end(session)
+        for number, (event, since) in enumerate(longest_first, 1):
+            forgotten = now - since > KEPT_SECONDS or number <= len(longest_first) - MAX_UNREAD
+            if forgotten or now - since > UNREAD_SECONDS:
+                await self._end(event)
+            if forgotten:
+                self._forget(event, unread[event])
         self._forget_sessions()
 
-    async def _end(self, session: str) -> None:
-        """Ends the calls of a session; whoever reads it later finds a sentence."""
+    async def _end(self, event: str) -> None:
+        """Ends a call if it waits or runs; whoever reads it later finds a sentence."""
         queue = self.queue
-        running = [
-            event
-            for event in queue.event_ids_to_events.values()
-            if event.session_hash == session and event.alive
-        ]
-        messages = queue.pending_messages_per_session.get(session)
-        for event in running:
-            if messages is not None:
-                said = {"error": f"nobody read this call for {UNREAD_SECONDS:g} seconds; it was ended"}
-                message = ProcessCompletedMessage(output=said, success=False, event_id=event._id)
-                messages.put_nowait(message)
-        if running:
-            pending = set(queue.pending_event_ids_session.get(session, ()))
-            await queue.clean_events(session_hash=session)
-            for event in running:  # those that were still waiting, too, for a late reader
-                event.alive = False
-            queue.pending_event_ids_session[session] = pending
+        call = queue.event_ids_to_events.get(event)
+        if call is None or not call.alive:
+            return
+        messages = queue.pending_messages_per_session.get(call.session_hash)
+        if messages is not None:
+            said = {"error": f"nobody read this call for {UNREAD_SECONDS:g} seconds; it was ended"}
+            messages.put_nowait(ProcessCompletedMessage(output=said, success=False, event_id=event))
+        await queue.clean_events(event_id=event)
+        call.alive = False  # also where it was still waiting
+
+    def _forget(self, event: str, session: str) -> None:
+        """Drops a call whose answers nobody has read, and with the last one those of its session."""
+        events = self.queue.pending_event_ids_session.get(session, set())
+        events.discard(event)
+        if not events:
+            self.queue.pending_event_ids_session.pop(session, None)
+            self.queue.pending_messages_per_session.pop(session, None)
 
     def _forget_sessions(self) -> None:
         """Drops what Gradio keeps for a call without a session, whose id stands for one."""
