@@ -22,6 +22,8 @@ MAX_WAITING = 32  # calls of one handler
 MAX_HELD = 200_000_000  # bytes of all calls that wait or run
 UNREAD_SECONDS = 10.0  # after which a call is ended whose answers nobody reads
 KEPT_SECONDS = 60.0  # for which answers wait that nobody reads
+LINGER_SECONDS = 1.0  # for which a stream stays open when all calls of its session have ended
+_POLL_SECONDS = 0.02
 MAX_UNREAD = 100  # calls whose answers nobody reads; those that wait longest are forgotten
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BODY_SIZE = "chargen.body_size"  # where the scope of a request has the number of its bytes
@@ -61,6 +63,7 @@ class Calls:
         self._blocks = blocks
         self._timer = timer
         self._readers: Counter[str] = Counter()  # open streams by session
+        self._closing: dict[str, asyncio.Event] = {}  # by session, set once its stream has ended
         self._unread: dict[str, float] = {}  # since when, by call
 
     @property
@@ -107,6 +110,30 @@ class Calls:
             self._readers[session] -= 1
             if not self._readers[session]:
                 del self._readers[session]
+
+    async def resumed(self, session: str) -> bool:
+        """Returns whether a session makes another call within `LINGER_SECONDS`."""
+        for _ in range(round(LINGER_SECONDS / _POLL_SECONDS)):
+            if self.queue.pending_event_ids_session.get(session):
+                return True
+            await asyncio.sleep(_POLL_SECONDS)
+        return bool(self.queue.pending_event_ids_session.get(session))
+
+    @contextmanager
+    def closing(self, session: str) -> Iterator[None]:
+        """Marks the stream of a session as one that ends."""
+        event = self._closing[session] = asyncio.Event()
+        try:
+            yield
+        finally:
+            event.set()
+            if self._closing.get(session) is event:
+                del self._closing[session]
+
+    async def closed(self, session: str) -> None:
+        """Returns once no stream of a session is ending, so that the page opens another one."""
+        if session in self._closing:
+            await self._closing[session].wait()
 
     async def sweep_forever(self) -> None:
         """Ends, about once a second, the calls whose answers nobody reads."""

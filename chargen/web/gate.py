@@ -24,6 +24,7 @@ _MAX_FORM = 10_000  # bytes of a user's name and password
 _FILE_TOO_LARGE = f"Too large: {MAX_BYTES // MEGABYTE} MB is the maximum allowed size of a file."
 _MULTIPART = 2**16  # bytes that a form adds to its file
 _BODY_SECONDS = 300.0  # in which the body of a request has to arrive
+_CLOSING_SECONDS = 0.1  # until the page has taken notice that its stream has ended
 _READ_SECONDS = 30.0  # after which a client is given up that takes nothing of what is sent
 _Scope = MutableMapping[str, Any]
 _Message = MutableMapping[str, Any]
@@ -219,8 +220,15 @@ class Gate:
             name, version = posted["name"] or "", posted["version"] or ""
             self._calls.admit(name, version, body, len(raw), address)
         scope[BODY_SIZE] = len(raw)
+        session = str(body.get("session_hash"))
         del body
-        await self._app(scope, _replay(raw, receive, answer), answer)
+
+        async def after_stream(message: _Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._calls.closed(session)
+            await answer(message)
+
+        await self._app(scope, _replay(raw, receive, answer), after_stream)
 
     async def _get(
         self, scope: _Scope, receive: _Receive, answer: _Answer, asked: re.Match[str] | None
@@ -237,11 +245,40 @@ class Gate:
             session = self._calls.session_of(asked["event"])
         elif asked and scope["path"].endswith("/queue/data"):
             session = checked_session(HTTPConnection(scope).query_params.get("session_hash"))
-        if session:
-            with self._calls.reading(session):
-                await self._app(scope, alive, answer)
-        else:
+        if not session:
             await self._app(scope, alive, answer)
+            return
+
+        # Uncompressed, since what is said has to be seen.
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
+        with self._calls.reading(session):
+            await self._stream(scope, alive, answer, session)
+
+    async def _stream(self, scope: _Scope, alive: _Receive, answer: _Answer, session: str) -> None:
+        """Streams the answers to a session, and goes on for a moment when all its calls have ended.
+
+        Gradio ends the stream with the last call. A call that is made meanwhile would wait for its
+        answers on a stream that the page believes to be open.
+        """
+        held: list[_Message] = []  # that the stream ends
+
+        async def watched(message: _Message) -> None:
+            if held or b'"close_stream"' in message.get("body", b""):
+                held.append(message)
+            elif message["type"] != "http.response.start" or not answer.started:
+                await answer(message)
+
+        while True:
+            await self._app(dict(scope), alive, watched)
+            if not held:
+                return
+            if not await self._calls.resumed(session):
+                break
+            held.clear()
+        with self._calls.closing(session):
+            for message in held:
+                await answer(message)
+            await asyncio.sleep(_CLOSING_SECONDS)
 
 
 class _Answer:
@@ -269,7 +306,8 @@ class _Answer:
         if message["type"] == "http.response.body" and not message.get("more_body"):
             self._finished = True
         try:
-            await asyncio.wait_for(self._send(message), _READ_SECONDS)
+            async with asyncio.timeout(_READ_SECONDS):
+                await self._send(message)
         except TimeoutError:
             self.given_up = True
 

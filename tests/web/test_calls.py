@@ -163,6 +163,31 @@ def test_w15_few_calls_at_once_for_a_session_and_none_is_in_the_way_of_a_short_o
     asyncio.run(check())
 
 
+def test_a_call_that_is_made_while_the_stream_ends_is_answered_on_it(endless):
+    build, _ = endless
+
+    async def check():
+        async with opened(build, Clock()) as (checked, client):
+
+            async def join(number):
+                body = {"fn_index": 0, "session_hash": "one", "data": [number]}
+                return (await client.post("/queue/join", json=body)).json()["event_id"]
+
+            events = [await join(1)]
+            stream = asyncio.create_task(client.get("/queue/data?session_hash=one"))
+            await until(lambda: events[0] not in checked.queue.event_ids_to_events)
+            await asyncio.sleep(0.1)
+            assert not stream.done()
+            events.append(await join(2))
+            said = [json.loads(line[6:]) for line in (await stream).text.splitlines() if line]
+            done = [message["event_id"] for message in said if message["msg"] == "process_completed"]
+            assert done == events
+            assert [message["msg"] for message in said].count("close_stream") == 1
+            assert said[-1]["msg"] == "close_stream"
+
+    asyncio.run(check())
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "sentence"),
     [
