@@ -260,23 +260,23 @@ class Gate:
         Gradio ends the stream with the last call. A call that is made meanwhile would wait for its
         answers on a stream that the page believes to be open.
         """
-        held: list[_Message] = []  # that the stream ends
+        ending: list[_Message] = []  # that the stream ends
 
-        async def watched(message: _Message) -> None:
-            if held or b'"close_stream"' in message.get("body", b""):
-                held.append(message)
+        async def forward(message: _Message) -> None:
+            if ending or b'"close_stream"' in message.get("body", b""):
+                ending.append(message)
             elif message["type"] != "http.response.start" or not answer.started:
                 await answer(message)
 
         while True:
-            await self._app(dict(scope), alive, watched)
-            if not held:
+            await self._app(dict(scope), alive, forward)
+            if not ending:
                 return
             if not await self._calls.resumed(session):
                 break
-            held.clear()
+            ending.clear()
         with self._calls.closing(session):
-            for message in held:
+            for message in ending:
                 await answer(message)
             await asyncio.sleep(_CLOSING_SECONDS)
 

@@ -140,7 +140,7 @@ def test_training_from_an_uploaded_text_to_writing_with_the_result(
     page.locator("#prompt textarea").fill("The ")
     page.locator("#write").click()
     expect(page.locator("#told")).to_contain_text("500 characters, seed")
-    assert " the " in written(page)
+    assert {"a", "and", "in", "is", "of", "the", "to"} & set(written(page).split())
 
 
 def test_a_sentence_is_sorted_and_coloured(visit, tab, picture):

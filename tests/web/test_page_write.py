@@ -188,7 +188,7 @@ def test_w20_the_presentation_takes_the_whole_width_in_large_letters(visit, pict
     assert boxes[-1]["x"] + boxes[-1]["width"] > 1750
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 1920
     picture(page, "presentation")
-    page.reload()
+    visit.reload(page)
     expect(page.locator("#presentation")).to_have_attribute("aria-pressed", "true")
 
 
