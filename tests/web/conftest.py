@@ -189,15 +189,19 @@ def visit(browser, address):
         expect(page.locator("#model input")).to_have_value(model)
         return page
 
+    def idle(page):
+        """Waits until no request has been under way for 0.2 seconds: the page is as it will stay."""
+        tenths = 0
+        while tenths < 2:
+            page.wait_for_timeout(100)
+            tenths = 0 if any("heartbeat" not in r.url for r in under_way[page]) else tenths + 1
+
     def reload(page):
         """Reloads while no request is under way: Gradio would abort it and log that as an error."""
-        idle = 0  # tenths of a second
-        while idle < 2:
-            page.wait_for_timeout(100)
-            idle = 0 if any("heartbeat" not in r.url for r in under_way[page]) else idle + 1
+        idle(page)
         page.reload()
 
-    visit.reload, visit.faults = reload, faults
+    visit.idle, visit.reload, visit.faults = idle, reload, faults
     yield visit
     for context in contexts:
         context.close()

@@ -195,6 +195,7 @@ def test_w20_the_presentation_takes_the_whole_width_in_large_letters(visit, pict
 def test_w22_on_a_phone_text_temperature_and_bars_are_in_one_reach(visit, picture):
     page = visit(width=390, height=780, has_touch=True, is_mobile=True)
     write(page, "The ")
+    visit.idle(page)  # the bars are drawn anew after the text
     top = page.locator("#written").bounding_box()["y"]
     temperature = page.locator("#temperature").bounding_box()
     bars = page.locator("#bars button").nth(3).bounding_box()
