@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import islice
@@ -19,27 +18,24 @@ from chargen.data.batches import (
     Augmentation,
     Coverage,
     Texts,
-    encode_labelled,
     encode_truncated,
 )
-from chargen.data.labelled import Labelled
-from chargen.device import precision_for
+from chargen.data.labelled import Labelled, labelled_texts
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.generator import TextGenerator
-from chargen.inspection.explanation import explain
-from chargen.model import Classifier, ClassifierConfig, ModelConfig
+from chargen.inspection.explanation import explain, explain_linear
+from chargen.linear import LinearClassifier
+from chargen.model import Classifier, ClassifierConfig
 from chargen.rendering import progress
 from chargen.storage import checkpoint
 from chargen.storage.record import ClassifierRecord, LabelledRecord
 from chargen.suggestions import MAKES, suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 from chargen.tokenizers.build import build_tokenizer
-from chargen.training.classification import ClassificationTask
 from chargen.training.config import TrainConfig
+from chargen.training.labelled import ClassifierRequest, encode, prepare, unit_of
 from chargen.training.loop import Step, train
-from chargen.training.planner import fit_length
-from chargen.training.speed import measure_speed
 from chargen.training.state import TrainingState
 
 BATCH = 16  # texts
@@ -48,12 +44,14 @@ LEARNING_RATE = 4e-3
 
 @suggests
 class TextClassifier:
-    """A classifier with its tokenizer and the names of its classes.
+    """A network with its tokenizer, a linear classifier beside it, and the names of the classes.
 
     reader = TextClassifier.new(data).fit(data, minutes=1)
     print(reader.predict("où est la gare ?"))       # {"fr": 0.97, …}, likeliest first
 
-    `record` says what it was trained on, how, and how well it did.
+    The logits of `model` are added to those of `linear`, which counts n-grams; without it (`wide` is
+    false), the network classifies alone. `record` says what it was trained on, how, and how well it
+    did.
     """
 
     def __init__(
@@ -62,6 +60,9 @@ class TextClassifier:
         tokenizer: Tokenizer,
         classes: list[str],
         record: ClassifierRecord,
+        linear: LinearClassifier | None = None,
+        *,
+        wide: bool = True,
     ) -> None:
         if not isinstance(model, Classifier):
             raise TypeError(f"a TextClassifier holds a Classifier; {MAKES['TextClassifier']}")
@@ -69,6 +70,8 @@ class TextClassifier:
         self.tokenizer = tokenizer
         self.classes = classes
         self.record = record
+        self.linear = linear
+        self._wide = wide  # whether training fits `linear`
         self._augmentation = Augmentation()
 
     def __repr__(self) -> str:
@@ -95,14 +98,16 @@ class TextClassifier:
         bidirectional: bool = False,
         pooling: str = "mean",
         max_length: int = MAX_LENGTH,
+        wide: bool = True,
         seed: int = 0,
     ) -> TextClassifier:
         """Returns an untrained classifier, with the vocabulary and the classes of `data`.
 
-        It reads at most `max_length` tokens of a text. Equal `seed`s give equal weights. Raises
-        ChargenError for a size that makes no sense.
+        It reads at most `max_length` tokens of a text. If it is `wide`, training first fits a linear
+        classifier over n-grams, and the network then learns what that leaves. Equal `seed`s give equal
+        weights. Raises ChargenError for a size that makes no sense.
         """
-        data, max_length = _labelled(data, "data"), arguments.count(max_length, "max_length", 1)
+        data, max_length = labelled_texts(data, "data"), arguments.count(max_length, "max_length", 1)
         vocab_size = arguments.count(vocab_size, "vocab_size", 1)
         built = build_tokenizer(tokenizer, data.texts, vocab_size, documents=True)
         config = ClassifierConfig(
@@ -117,7 +122,7 @@ class TextClassifier:
             pooling=pooling,
         )
         model = Classifier.new(config, seed)
-        return cls(model, built, data.classes, ClassifierRecord(max_length))
+        return cls(model, built, data.classes, ClassifierRecord(max_length), wide=wide)
 
     @classmethod
     def from_generator(
@@ -128,6 +133,7 @@ class TextClassifier:
         dropout: float = 0.2,
         pooling: str = "mean",
         max_length: int = MAX_LENGTH,
+        wide: bool = True,
         seed: int = 0,
     ) -> TextClassifier:
         """Returns a classifier that begins with the tokenizer and the pretrained weights of `writer`.
@@ -140,21 +146,22 @@ class TextClassifier:
                 f"the generator must be a TextGenerator, got {arguments.shown(writer)}",
                 "give TextGenerator.load(folder)",
             )
-        data, max_length = _labelled(data, "data"), arguments.count(max_length, "max_length", 1)
+        data, max_length = labelled_texts(data, "data"), arguments.count(max_length, "max_length", 1)
         shape = asdict(writer.model.config) | {"dropout": dropout}
         config = ClassifierConfig(**shape, classes=max(2, len(data.classes)), pooling=pooling)
         model = Classifier.new(config, seed)
         model.stack.load_state_dict(writer.model.stack.state_dict())
         assert model.reader is not None
         model.reader.load_state_dict(writer.model.head.state_dict())
-        reader = cls(model, writer.tokenizer, data.classes, ClassifierRecord(max_length))
+        record = ClassifierRecord(max_length)
+        reader = cls(model, writer.tokenizer, data.classes, record, wide=wide)
         reader._augmentation = FINE_TUNING
         return reader
 
     @classmethod
     def load(cls, folder: str | Path) -> TextClassifier:
         """Loads a checkpoint folder. Raises ChargenError if it does not hold a sound classifier."""
-        model, tokenizer, record = checkpoint.load(Path(folder), checkpoint.CLASSIFIER)
+        model, tokenizer, record, linear = checkpoint.load(Path(folder), checkpoint.CLASSIFIER)
         classes: Any = record.pop("classes", None)
         max_length = record.get("max_length")
         named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
@@ -162,7 +169,7 @@ class TextClassifier:
             raise ChargenError(f"{folder} is damaged: it does not name its classes")
         if not isinstance(max_length, int) or max_length < 1:
             raise ChargenError(f"{folder} is damaged: max_length is {max_length!r}")
-        return cls(model, tokenizer, classes, ClassifierRecord.from_json(record))
+        return cls(model, tokenizer, classes, ClassifierRecord.from_json(record), linear)
 
     def save(self, folder: str | Path) -> None:
         """Saves to a checkpoint folder; a classifier that was saved there before is replaced.
@@ -171,7 +178,7 @@ class TextClassifier:
         not a model's.
         """
         record = self.record.to_json() | {"classes": self.classes}
-        checkpoint.save(Path(folder), self.model, self.tokenizer, record)
+        checkpoint.save(Path(folder), self.model, self.tokenizer, record, linear=self.linear)
 
     def train(
         self,
@@ -190,9 +197,10 @@ class TextClassifier:
     ) -> Iterator[Step]:
         """Trains step by step; yields what each step gave. Nothing happens before the first one.
 
-        The budget is one of `minutes`, `epochs` and `steps`; without one, five minutes. If the
-        minutes do not suffice for all of the texts, a random part of each long text is read at a
-        time. Without `validation`, `val_fraction` of every class is kept to validate on. With
+        The budget is one of `minutes`, `epochs` and `steps`; without one, as many epochs as suit the
+        texts. If the minutes do not suffice for all of the texts, a random part of each long text is
+        read at a time. Short texts are also read in crops of one to three words. Without `validation`,
+        `val_fraction` of every class is kept to validate on. With
         `balance`, every class has the same weight in the loss, however many texts it has.
         `stack_share` scales the learning rate of the recurrent stack: less than 1 lets pretrained
         weights change slowly. The first step's `remark` says how much of the texts is not read, and
@@ -201,10 +209,8 @@ class TextClassifier:
         Raises ChargenError for a label that is not among the classes, and for a `validation` without
         one that is.
         """
-        if minutes is None and epochs is None and steps is None:
-            minutes = 5
-        data = _labelled(data, "data")
-        validation = None if validation is None else _labelled(validation, "validation")
+        data = labelled_texts(data, "data")
+        validation = None if validation is None else labelled_texts(validation, "validation")
         batch = arguments.count(batch, "batch", 1)
         stack_share = arguments.number(stack_share, "stack_share", above=0)
         if unknown := sorted(set(data.labels) - set(self.classes)):
@@ -212,42 +218,44 @@ class TextClassifier:
         remarks = [] if validation is None else validation.check_labels(self.classes)
         if validation is None:
             data, validation = data.split(val_fraction, seed)
-        config = TrainConfig(minutes, epochs, steps, learning_rate=learning_rate, seed=seed)
-        config = replace(config, batch=max(1, min(batch, len(data) // 4)))
-        texts, validation_texts = self._texts(data), self._texts(validation)
-        remarks += (texts.coverage + validation_texts.coverage).notes(self.longest)
-        augmentation, threads = self._fit_to_budget(texts, config)
-        characters = self.tokenizer.measure(texts.ids)[0] / max(1, len(texts.ids))
-        task = ClassificationTask(
-            texts,
-            validation_texts,
-            self.classes,
-            config,
-            characters_per_token=characters,
-            balance=balance,
-            augmentation=augmentation,
+        open_end = minutes is None and epochs is None and steps is None
+        config = TrainConfig(
+            minutes,
+            1.0 if open_end else epochs,
+            steps,
+            learning_rate=learning_rate,
+            batch=max(1, min(batch, len(data) // 4)),
+            seed=seed,
         )
-        if augmentation.longest:
-            remarks.append(
-                f"each pass reads another {augmentation.longest:,} {self.unit} of each text, so that "
-                "the budget is enough for several passes"
-            )
-        corpus = LabelledRecord(data.name, data.sha256, len(data))
-        training = {**asdict(config), **asdict(augmentation), "balance": balance}
+        request = ClassifierRequest(
+            config, open_end, self._wide, balance, stack_share, self._augmentation
+        )
+        return self._train(data, validation, request, remarks)
 
-        def steps_of_training() -> Iterator[Step]:
-            self.record.corpus, self.record.training = corpus, training
-            state = TrainingState.begin(self.model, config, stack_share)
-            state.threads = threads
-            for step in train(self.model, task, config, state):
-                if remarks:
-                    step = replace(step, remark="; ".join([*remarks, step.remark]).removesuffix("; "))
-                    remarks.clear()
-                if step.score or step.finished:
-                    self.record.scores = _scores(step)
-                yield step
-
-        return steps_of_training()
+    def _train(
+        self, data: Labelled, validation: Labelled, request: ClassifierRequest, remarks: list[str]
+    ) -> Iterator[Step]:
+        """Yields the steps of `train`; the `remarks` come with the first one."""
+        reading = self.tokenizer, self.classes, self.record.max_length
+        prepared = prepare(self.model, *reading, data, validation, request)
+        self.linear, config = prepared.linear, prepared.config
+        self.record.corpus = LabelledRecord(data.name, data.sha256, len(data))
+        augmentation = asdict(prepared.augmentation)
+        self.record.training = {**asdict(config), **augmentation, "balance": request.balance}
+        ngrams = {} if prepared.ngrams is None else {"ngrams": prepared.ngrams}
+        self.record.scores = ngrams
+        remarks += prepared.remarks
+        state = TrainingState.begin(self.model, config, request.stack_share)
+        state.threads = prepared.threads
+        for step in train(self.model, prepared.task, config, state):
+            if remarks:
+                step = replace(step, remark="; ".join([*remarks, step.remark]).removesuffix("; "))
+                remarks.clear()
+            if step.finished and self.linear is not None:
+                self.linear = self.linear.scaled(prepared.task.scale)
+            if step.score or step.finished:
+                self.record.scores = _scores(step) | ngrams
+            yield step
 
     def fit(
         self,
@@ -284,26 +292,6 @@ class TextClassifier:
         progress.show(training, lambda step: f"accuracy {step.score.accuracy:.1%}")
         return self
 
-    def _fit_to_budget(self, texts: Texts, config: TrainConfig) -> tuple[Augmentation, int | None]:
-        """Returns the augmentation, with the length that texts are cut to, and the threads to use.
-
-        Both are measured if the budget is one of minutes.
-        """
-        augmentation = self._augmentation
-        if config.minutes is None:
-            return augmentation, None
-        shape = self.model.config
-        device = next(self.model.parameters()).device
-        # A generator of the same cell is about as fast, and measured already.
-        generator = ModelConfig(shape.vocab_size, shape.cell)
-        precision = precision_for("auto", device, shape)
-        probe = TrainConfig(steps=1, precision=precision)
-        flops, threads = measure_speed(device, generator, probe)
-        longest = fit_length(texts.lengths, shape, config, flops)
-        if longest < texts.lengths.max():
-            augmentation = replace(augmentation, longest=longest)
-        return augmentation, threads
-
     def keep(self, steps: Iterator[Step], folder: str | Path) -> Generator[Step]:
         """Yields the steps of a training; saves the classifier whenever it is the best so far.
 
@@ -330,14 +318,17 @@ class TextClassifier:
         ids, coverage = self._encode(text)
         if coverage.blank:
             raise _no_verdict(text)
-        return next(self._predict([ids]))
+        return next(self._predict([text], [ids]))
 
     def predict_many(self, texts: str | Iterable[str], batch: int = 64) -> Iterator[dict[str, float]]:
         """Yields what `predict` returns for each text, {} instead of an error; `batch` at a time."""
         remaining, batch = iter(arguments.several(texts, "texts")), arguments.count(batch, "batch", 1)
         while some_texts := list(islice(remaining, batch)):
             encoded = [self._encode(text) for text in some_texts]
-            predictions = self._predict([ids for ids, coverage in encoded if not coverage.blank])
+            known = [index for index, (_, coverage) in enumerate(encoded) if not coverage.blank]
+            predictions = self._predict(
+                [some_texts[index] for index in known], [encoded[index][0] for index in known]
+            )
             for _, coverage in encoded:
                 yield {} if coverage.blank else next(predictions)
 
@@ -348,38 +339,54 @@ class TextClassifier:
     @property
     def longest(self) -> str:
         """The length up to which a text is read, for a person."""
-        return f"{self.record.max_length:,} {self.unit}"
-
-    @property
-    def unit(self) -> str:
-        """The name of what it reads one by one: characters or tokens."""
-        return "characters" if self.tokenizer.kind == "char" else "tokens"
+        return f"{self.record.max_length:,} {unit_of(self.tokenizer)}"
 
     def evaluate(self, data: Labelled) -> ClassScore:
         """Scores the predictions on labelled texts; a label that is no class of it counts as wrong."""
-        return evaluate(self.model, self._texts(_labelled(data, "data")), self.classes)
+        return evaluate(self.model, self._texts(labelled_texts(data, "data")), self.classes)
 
     def explain(self, text: str) -> tuple[dict[str, float], list[tuple[str, float]]]:
         """Returns the prediction, and (piece, weight) for each piece of the text.
 
-        The weight is how much the piece counts for the likeliest class; see
-        `inspection.explanation.explain`.
+        The weight is how much the piece counts for the likeliest class, by both parts together; with
+        attention pooling, it is where the network looked. See `inspection.explanation.explain`.
+        """
+        prediction, network, ngrams = self.explain_parts(text)
+        if not ngrams or self.model.config.pooling == "attention":
+            return prediction, network
+        both = zip(network, ngrams, strict=True)
+        return prediction, [(piece, weight + more) for (piece, weight), (_, more) in both]
+
+    def explain_parts(
+        self, text: str
+    ) -> tuple[dict[str, float], list[tuple[str, float]], list[tuple[str, float]]]:
+        """Returns the prediction, and what `explain` does for the network and the n-grams each.
+
+        Without a linear classifier, the list of the n-grams is empty.
         """
         ids, coverage = self._encode(text)
         if coverage.blank:
             raise _no_verdict(text)
-        return next(self._predict([ids])), explain(self.model, self.tokenizer, ids)
+        prediction = next(self._predict([text], [ids]))
+        index = self.classes.index(next(iter(prediction)))
+        network = explain(self.model, self.tokenizer, ids, index)
+        pieces = [piece for piece, _ in network]
+        ngrams = [] if self.linear is None else explain_linear(self.linear, pieces, index)
+        return prediction, network, ngrams
 
-    def _predict(self, texts: list[Ids]) -> Iterator[dict[str, float]]:
+    def _predict(self, texts: list[str], ids: list[Ids]) -> Iterator[dict[str, float]]:
         if not texts:
             return
-        score = evaluate(self.model, Texts.concatenate(texts, [-1] * len(texts)), self.classes)
+        tokenized = Texts.concatenate(ids, [-1] * len(ids))
+        if self.linear is not None:
+            tokenized = replace(tokenized, offsets=self.linear.logits(texts))
+        score = evaluate(self.model, tokenized, self.classes)
         for row in score.probabilities:
             order: npt.NDArray[np.int64] = np.argsort(-row, kind="stable")
             yield {self.classes[index]: float(row[index]) for index in order}
 
     def _texts(self, data: Labelled) -> Texts:
-        return encode_labelled(data, self.tokenizer, self.classes, self.record.max_length)
+        return encode(data, self.tokenizer, self.classes, self.record.max_length, self.linear)
 
     def _encode(self, text: str) -> tuple[Ids, Coverage]:
         instead = "several texts are for list(reader.predict_many(texts))"
@@ -391,19 +398,6 @@ def _no_verdict(text: str) -> ChargenError:
     if not text.strip():
         return ChargenError("there is no verdict on an empty text")
     return ChargenError(f"there is no verdict: the classifier knows no character of {text[:40]!r}")
-
-
-def _labelled(data: Any, name: str) -> Labelled:
-    """Returns labelled texts as they are; raises ChargenError for anything else."""
-    if isinstance(data, Labelled):
-        if not len(data):
-            raise ChargenError(f"{name} holds no texts", "give at least a few for each class")
-        return data
-    if isinstance(data, str | os.PathLike):
-        hint = f"give Labelled.open({os.fspath(data)!r})"
-    else:
-        hint = "give Labelled(texts, labels), with two lists of one length"
-    raise ChargenError(f"{name} must be Labelled, got {arguments.shown(data)}", hint)
 
 
 def _scores(step: Step) -> dict[str, Any]:

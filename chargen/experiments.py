@@ -61,13 +61,14 @@ def compare_classifiers(
     """Yields for each of `shapes` its name, a fresh classifier and the steps of its training.
 
     Each shape has the vocabulary of `tokenizer` and the classes of `data`, gets `minutes` of its own,
-    and begins with the same `seed`. The other parameters are those of `TextClassifier.train`;
-    `max_length` is the number of tokens of a text that are read. Loop over the steps before asking for
-    the next shape.
+    and begins with the same `seed`. No n-grams help it. The other parameters are those of
+    `TextClassifier.train`; `max_length` is the number of tokens of a text that are read. Loop over the
+    steps before asking for the next shape.
     """
     for name, config in shapes.items():
         model = Classifier.new(config, seed).to(device)
-        reader = TextClassifier(model, tokenizer, data.classes, ClassifierRecord(max_length))
+        record = ClassifierRecord(max_length)
+        reader = TextClassifier(model, tokenizer, data.classes, record, wide=False)
         steps = reader.train(
             data,
             validation,

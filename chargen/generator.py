@@ -118,7 +118,8 @@ class TextGenerator(Inspectable):
 
         Raises ChargenError if the folder does not hold a sound generator.
         """
-        model, tokenizer, record = checkpoint.load(STARTER if folder is None else Path(folder))
+        loaded = checkpoint.load(STARTER if folder is None else Path(folder))
+        model, tokenizer, record, _ = loaded
         return cls(model, tokenizer, Record.from_json(record))
 
     def save(self, folder: str | Path, half: bool = False) -> None:

@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,6 +180,59 @@ def test_g13_an_explanation_reads_its_text_on_the_device_of_the_model(moods, poo
         reader.explain("the sea was bad again 7")
 
 
+def test_a_wide_classifier_adds_the_logits_of_both_parts(moods, tmp_path):
+    reader = TextClassifier.new(moods, hidden_size=8).fit(moods, steps=20)
+    text = "the sea was bad"
+    ids = torch.from_numpy(reader._encode(text)[0].astype(np.int64))[:, None]
+    with torch.no_grad():
+        network = reader.model(ids, torch.tensor([len(ids)]))[0]
+    both = (network + reader.linear.logits([text])).softmax(-1)[0]
+    assert [reader.predict(text)[name] for name in reader.classes] == pytest.approx(both.tolist())
+    reader.save(tmp_path / "wide")
+    assert json.loads((tmp_path / "wide/config.json").read_text())["format"] == 2
+    loaded = TextClassifier.load(tmp_path / "wide")
+    assert loaded.predict(text) == reader.predict(text)
+    assert loaded.record.scores["ngrams"] == reader.record.scores["ngrams"]
+
+
+def test_a_classifier_that_is_not_wide_has_the_network_alone(moods, tmp_path):
+    reader = TextClassifier.new(moods, hidden_size=8, wide=False).fit(moods, steps=5)
+    assert reader.linear is None
+    assert reader.record.scores["ngrams"]["accuracy"] == 1.0  # the baseline is measured all the same
+    reader.save(tmp_path / "deep")
+    assert json.loads((tmp_path / "deep/config.json").read_text())["format"] == 1
+    assert not (tmp_path / "deep/ngrams.safetensors").exists()
+    assert TextClassifier.load(tmp_path / "deep").predict("bad") == reader.predict("bad")
+
+
+@pytest.mark.parametrize("damage", ["order", "shape", "nan", "bytes"])
+def test_a_damaged_linear_part_is_refused(moods, tmp_path, damage):
+    reader = TextClassifier.new(moods, hidden_size=8).fit(moods, steps=1)
+    linear = reader.linear
+    weights = linear.weights.clone()
+    if damage == "order":
+        linear = replace(linear, hashes=linear.hashes[::-1].copy())
+    elif damage == "shape":
+        linear = replace(linear, weights=weights[:-1])
+    elif damage == "nan":
+        weights[0] = math.nan
+        linear = replace(linear, weights=weights)
+    reader.linear = linear
+    reader.save(tmp_path / "bad")
+    if damage == "bytes":
+        path = tmp_path / "bad/ngrams.safetensors"
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ChargenError, match=r"ngrams\.safetensors"):
+        TextClassifier.load(tmp_path / "bad")
+
+
+def test_without_a_budget_the_epochs_suit_the_texts(moods):
+    reader = TextClassifier.new(moods, hidden_size=8)
+    next(reader.train(moods))
+    assert reader.record.training["minutes"] is None
+    assert 1 < reader.record.training["epochs"] < 12  # crops are read, too
+
+
 # The command ------------------------------------------------------------------------------------
 
 
@@ -194,6 +248,8 @@ def test_train_predict_and_eval_by_the_command(run, table):
     assert status == 0, err
     record = json.loads(out)
     assert record["checkpoint"] == "checkpoints/moods"
+    assert record["ngrams"]["accuracy"] == 1.0
+    assert "n-grams alone: accuracy 100.0%" in err
     assert {"accuracy", "macro_f1", "calibration_error", "classes", "confusion"} <= set(record)
     assert record["classes"] == ["glad", "sad"]
     assert "note: tab-separated, header: mood, text" in err
@@ -210,8 +266,13 @@ def test_train_predict_and_eval_by_the_command(run, table):
     assert found["text"] == "the sea was bad"
     assert set(found["classes"]) == {"glad", "sad"}
     assert len(found["weights"]) == len("the sea was bad")
+    network, ngrams = found["parts"]["network"], found["parts"]["ngrams"]
+    sums = [one + other for (_, one), (_, other) in zip(network, ngrams, strict=True)]
+    assert [weight for _, weight in found["weights"]] == pytest.approx(sums)
     status, out, _ = run("classify", "predict", "--explain", "the sea was bad")
-    assert len(out.splitlines()) == 3
+    assert len(out.splitlines()) == 4
+    assert out.splitlines()[2].endswith("  network")
+    assert out.splitlines()[3].endswith("  n-grams")
 
     status, out, _ = run("classify", "eval", table, "--header", "--json")
     assert status == 0
@@ -416,7 +477,7 @@ def test_d18_each_decision_of_a_training_is_said_with_its_option(run, table):
         "lstm 2 × 8, mean pooling, ",
         "reads up to 1,000 characters of each text (--max-length)",
         "3 steps (--minutes, --epochs, --steps), 54 texts a step, at most a quarter of all (--batch)",
-        "learning rate 0.004 (--lr), dropout 0.3 (--dropout), every text counts the same (--balance)",
+        "learning rate 0.004 (--lr), dropout 0.3 (--dropout), every text weighs the same (--balance)",
         "seed 0 (--seed), on cpu (--device)",
     ):
         assert decision in err
@@ -452,7 +513,7 @@ def test_n11_a_training_without_a_loop_changes_nothing(moods):
 
 
 def test_n12_the_loss_of_a_classifier_is_that_of_its_classes(moods):
-    reader = TextClassifier.new(moods, hidden_size=8)
+    reader = TextClassifier.new(moods, hidden_size=8, wide=False)
     steps = list(reader.train(moods, steps=60, seed=0))
     # An untrained classifier predicts uniformly: log 2 nats per text, whatever it reads beside.
     assert steps[0].loss == pytest.approx(math.log(2), abs=0.01)

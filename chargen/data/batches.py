@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -81,6 +81,8 @@ class Texts:
     ends: npt.NDArray[np.int64]  # (N,) the end of each text in `ids`
     labels: npt.NDArray[np.int64]  # (N,) indices into the list of classes; -1 for any other label
     coverage: Coverage = field(default_factory=Coverage)  # of what was tokenized
+    # (N, C) the logits of a linear classifier, to which the network adds its own
+    offsets: torch.Tensor | None = None
 
     @classmethod
     def concatenate(
@@ -97,6 +99,10 @@ class Texts:
 
     def __repr__(self) -> str:
         return f"Texts({len(self):,} texts, {len(self.ids):,} tokens)"
+
+    def scaled(self, factor: float) -> Texts:
+        """Returns the same texts with `offsets` times a factor."""
+        return self if self.offsets is None else replace(self, offsets=self.offsets * factor)
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:

@@ -195,6 +195,19 @@ class Labelled:
         return cls(texts, labels, file.name, file.sha256, notes)
 
 
+def labelled_texts(data: Any, name: str) -> Labelled:
+    """Returns labelled texts as they are; raises ChargenError for anything else."""
+    if isinstance(data, Labelled):
+        if not len(data):
+            raise ChargenError(f"{name} holds no texts", "give at least a few for each class")
+        return data
+    if isinstance(data, str | os.PathLike):
+        hint = f"give Labelled.open({os.fspath(data)!r})"
+    else:
+        hint = "give Labelled(texts, labels), with two lists of one length"
+    raise ChargenError(f"{name} must be Labelled, got {arguments.shown(data)}", hint)
+
+
 def languages() -> Path:
     """Returns the path of the table of sentences in many languages that comes with chargen."""
     package = Path(__file__).parent.parent

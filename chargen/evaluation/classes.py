@@ -26,6 +26,7 @@ class ClassScore:
     probabilities: npt.NDArray[np.float64]  # (N, C)
     labels: npt.NDArray[np.int64]  # (N,) indices into `classes`; -1 for a label that is not in it
     classes: list[str]
+    crops: ClassScore | None = None  # of words cut from the texts, which training selects by, too
 
     def __repr__(self) -> str:
         scores = f"accuracy {self.accuracy:.1%}, macro-F1 {self.macro_f1:.3f}"
@@ -81,9 +82,11 @@ class ClassScore:
         The nats break ties between equal error rates. By themselves they would select too early: they
         grow with overconfidence while the error rate still falls. Not comparable with
         `Score.validation_loss` of a generator, which is in nats. Where no label is known, the nats do
-        not count: that they are not a number says nothing of the model.
+        not count: that they are not a number says nothing of the model. If there are `crops`, it is
+        the mean with theirs.
         """
-        return 1 - self.accuracy + (self.nats / 100 if (self.labels >= 0).any() else 0.0)
+        loss = 1 - self.accuracy + (self.nats / 100 if (self.labels >= 0).any() else 0.0)
+        return loss if self.crops is None else (loss + self.crops.validation_loss) / 2
 
     @property
     def calibration_error(self) -> float:
@@ -112,13 +115,25 @@ def evaluate(
     classes: list[str],
     indices: npt.NDArray[np.int64] | None = None,
 ) -> ClassScore:
-    """Scores a classifier on texts, or on those at `indices` (N,), in batches of similar length."""
+    """Scores a classifier on texts, or on those at `indices` (N,), in batches of similar length.
+
+    The logits of the network are added to the `offsets` of the texts, if they have any.
+    """
     indices = np.arange(len(texts)) if indices is None else indices
     device = model.head.weight.device
     probabilities = np.zeros((len(indices), len(classes)))
     order = np.argsort(texts.lengths[indices], kind="stable")
     for part in np.split(order, np.arange(64, len(order), 64)):
         ids, lengths = (tensor.to(device) for tensor in texts.batch(indices[part]))
-        logits, _ = model(ids, lengths)
-        probabilities[part] = logits.cpu().double().softmax(-1).numpy()
+        logits = model(ids, lengths)[0].cpu().double()
+        if texts.offsets is not None:
+            logits = logits + texts.offsets[indices[part]]
+        probabilities[part] = logits.softmax(-1).numpy()
     return ClassScore(probabilities, texts.labels[indices], classes)
+
+
+def score_logits(logits: torch.Tensor, labels: list[str], classes: list[str]) -> ClassScore:
+    """Scores logits (N, C) by the `labels` of their texts."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    indices = np.array([numbers.get(label, -1) for label in labels], np.int64)
+    return ClassScore(logits.double().softmax(-1).numpy(), indices, classes)

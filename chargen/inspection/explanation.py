@@ -6,18 +6,19 @@ import numpy as np
 import torch
 
 from chargen.data.batches import Texts
+from chargen.linear import LinearClassifier
 from chargen.model import Classifier
 from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids, Tokenizer
 
 
 @default_modes()
-def explain(model: Classifier, tokenizer: Tokenizer, ids: Ids) -> list[tuple[str, float]]:
+def explain(model: Classifier, tokenizer: Tokenizer, ids: Ids, index: int) -> list[tuple[str, float]]:
     """Returns (piece, weight) for each piece of the text `ids` (T,) behind its first token.
 
     With attention pooling the weight is the attention; all weights, with that of the beginning of the
     text, sum to 1. Otherwise it is gradient times input (Shrikumar et al. 2016,
-    https://arxiv.org/abs/1605.01713): about what the piece added to the logit of the likeliest class.
+    https://arxiv.org/abs/1605.01713): about what the piece added to the logit of the class `index`.
     """
     batch, lengths = (
         tensor.to(model.head.weight.device)
@@ -29,8 +30,8 @@ def explain(model: Classifier, tokenizer: Tokenizer, ids: Ids) -> list[tuple[str
     if model.config.pooling == "attention":
         weights = model.attention_weights(outputs, lengths)[:, 0]
     else:
-        likeliest = model.classify(outputs, lengths)[0].max()
-        (gradient,) = torch.autograd.grad(likeliest, embedded)
+        logit = model.classify(outputs, lengths)[0, index]
+        (gradient,) = torch.autograd.grad(logit, embedded)
         weights = (gradient * embedded).sum(-1)[:, 0]
     pieces, pending = [], 0.0
     stream = tokenizer.detokenizer()
@@ -40,3 +41,11 @@ def explain(model: Classifier, tokenizer: Tokenizer, ids: Ids) -> list[tuple[str
             pieces.append((piece, pending))
             pending = 0.0
     return pieces
+
+
+def explain_linear(linear: LinearClassifier, pieces: list[str], index: int) -> list[tuple[str, float]]:
+    """Returns (piece, weight) for each of a text's `pieces`: see `LinearClassifier.contributions`."""
+    of_characters = linear.contributions("".join(pieces), index)
+    ends = np.cumsum([len(piece) for piece in pieces])
+    sums = np.diff(np.concatenate([[0.0], np.cumsum(of_characters)[ends - 1]]))
+    return list(zip(pieces, sums.tolist(), strict=True))

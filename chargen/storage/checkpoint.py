@@ -3,6 +3,7 @@
     config.json           the shape of the model, and how it came to be: corpus, training, scores
     tokenizer.json        the vocabulary; with tokenizer.model beside it if SentencePiece made it
     model.safetensors     the weights, in a format that can hold no code, unlike a pickle
+    ngrams.safetensors    the linear part of a classifier, if it has one
     manifest.json         sha256 of each of these files, written last
 
 A training keeps more files in the same folder; see `chargen.runs.run`.
@@ -14,14 +15,16 @@ import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from chargen.errors import ChargenError
+from chargen.linear import LinearClassifier
 from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
 from chargen.modes import default_modes
 from chargen.storage import atomic
@@ -31,13 +34,25 @@ from chargen.tokenizers.build import load_tokenizer
 
 KIND, CLASSIFIER, TRAINING = "language-model", "classifier", "training"
 FORMAT, STATE_FORMAT = 1, 2  # as they are written; states have had `corpus.split_seed` since 2
-_FORMATS = {KIND: (FORMAT,), CLASSIFIER: (FORMAT,), TRAINING: (1, STATE_FORMAT)}  # that are read
+WIDE_FORMAT = 2  # of a classifier with a linear part, without which it would be another one
+_FORMATS = {KIND: (FORMAT,), CLASSIFIER: (FORMAT, WIDE_FORMAT), TRAINING: (1, STATE_FORMAT)}  # read
 _CONFIGS = {KIND: ModelConfig, TRAINING: ModelConfig, CLASSIFIER: ClassifierConfig}
 _CORPUS = {  # the known keys of the corpus in config.json; each may be missing
     **{"name": str, "sha256": str, "bytes": int, "texts": int},
     **{"split_on": str | None, "val_fraction": int | float, "split_seed": int | None},
 }
 _MAX_CONFIG_BYTES, _MAX_TOKENIZER_BYTES = 1 << 20, 1 << 26  # longer files are refused unread
+_NGRAMS = "ngrams.safetensors"
+_MAX_NGRAMS_BYTES = 1 << 28
+
+
+class Loaded(NamedTuple):
+    """The parts of a saved model, as `save` was given them."""
+
+    model: Any  # LanguageModel or Classifier
+    tokenizer: Tokenizer
+    record: dict[str, Any]
+    linear: LinearClassifier | None
 
 
 @default_modes()
@@ -47,27 +62,33 @@ def save(
     tokenizer: Tokenizer,
     record: dict[str, Any],
     half: bool = False,
+    linear: LinearClassifier | None = None,
 ) -> None:
-    """Saves a model and its tokenizer, with `record` as the rest of config.json.
+    """Saves a model, its tokenizer and the `linear` part, with `record` as the rest of config.json.
 
     The weights are stored as float32, or as float16 with `half`. Raises ChargenError if the folder
     cannot be written, or if files of the same names in it are not a model's.
     """
     dtype = torch.float16 if half else torch.float32
     weights = {name: weight.detach().to(dtype) for name, weight in model.named_parameters()}
-    atomic.commit(
-        folder,
-        {
-            "config.json": json_bytes(to_config(model, record)),
-            **tokenizer.dump(),
-            "model.safetensors": tensor_bytes(weights),
-        },
-    )
+    config = to_config(model, record)
+    files = {**tokenizer.dump(), "model.safetensors": tensor_bytes(weights)}
+    if linear is not None:
+        config["format"] = WIDE_FORMAT
+        files[_NGRAMS] = tensor_bytes(
+            {
+                "hashes": torch.from_numpy(linear.hashes.view(np.int64)),
+                "idf": torch.from_numpy(linear.idf),
+                "weights": linear.weights.half(),
+                "bias": linear.bias.half(),
+            }
+        )
+    atomic.commit(folder, {"config.json": json_bytes(config), **files})
 
 
 @default_modes()
-def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]]:
-    """Loads a model of a kind, its tokenizer and its record, the three that `save` was given.
+def load(folder: Path, kind: str = KIND) -> Loaded:
+    """Loads a model of a kind, and what was saved with it.
 
     The weights are float32, however they were stored. A checkpoint may come from anyone, so every
     file is checked before memory is allocated by what it says. Raises ChargenError, with the file
@@ -81,10 +102,11 @@ def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]
             check_tensors(folder / "model.safetensors", tensors, dict(model.named_parameters()))
         except OtherVersion as error:
             raise error.within(f"{folder} was written by another version of chargen") from error
-        return values, tokenizer, model, tensors
+        linear = read_linear(folder, sums, config) if values["format"] == WIDE_FORMAT else None
+        return values, tokenizer, model, tensors, linear
 
     try:
-        values, tokenizer, model, tensors = atomic.read_committed(folder, read)
+        values, tokenizer, model, tensors, linear = atomic.read_committed(folder, read)
     except FileNotFoundError:
         raise ChargenError(
             f"there is no model in {folder}: {atomic.MANIFEST} is missing", "{train} makes one"
@@ -93,7 +115,7 @@ def load(folder: Path, kind: str = KIND) -> tuple[Any, Tokenizer, dict[str, Any]
         weight.data.copy_(tensors[name])
     for key in ("format", "kind", "model"):
         del values[key]
-    return model, tokenizer, values
+    return Loaded(model, tokenizer, values, linear)
 
 
 def newest(checkpoints: Path, kind: str = KIND) -> Path | None:
@@ -205,6 +227,29 @@ def read_tensors(
     if isinstance(config, ClassifierConfig):
         return Classifier.new(config, seed=0), tensors
     return LanguageModel.new(config, seed=0), tensors
+
+
+def read_linear(folder: Path, sums: dict[str, str], config: ModelConfig) -> LinearClassifier:
+    """Reads the linear part of a classifier.
+
+    Raises ChargenError if it is damaged, or does not fit the shape `config`.
+    """
+    path = folder / _NGRAMS
+    data = atomic.read(folder, sums, _NGRAMS, _MAX_NGRAMS_BYTES)
+    try:
+        tensors = load_tensors(data)
+        hashes = tensors.pop("hashes").numpy().view(np.uint64)
+    except Exception as error:  # bytes made to mislead the parser can raise anything
+        raise ChargenError(f"{path} is damaged: {error}") from error
+    if hashes.ndim != 1 or not (hashes[1:] > hashes[:-1]).all():
+        raise ChargenError(f"{path} is damaged: its n-grams are not in ascending order")
+    assert isinstance(config, ClassifierConfig)
+    count, classes = len(hashes), config.classes
+    shapes = {"idf": (count,), "weights": (count, classes), "bias": (classes,)}
+    expected = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    check_tensors(path, tensors, expected)
+    idf, weights, bias = (tensors[name].float() for name in shapes)
+    return LinearClassifier(hashes, idf.numpy(), weights, bias)
 
 
 def check_tensors(path: Path, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

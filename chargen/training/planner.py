@@ -30,6 +30,8 @@ TOKENS_PER_PARAMETER = 2.0  # a model that reads fewer in its budget would be be
 SUFFICIENT_EPOCHS = 3.5  # with which a wider stack learns more than a narrower one with more
 PARAMETERS_PER_TOKEN = 8.0, 16.0  # larger models overfit; the second figure is for students
 LANES_STEPS, WINDOW_STEPS = 64, 8  # steps in an epoch, below which lanes, then windows, get smaller
+CLASSIFIER_PASSES = 12.0  # over each labelled text, alone or in crops, if no budget is given …
+CLASSIFIER_TOKENS = 8e6  # … or fewer, so as to read at most about this many
 CLASSIFIER_EPOCHS = 5.0  # over labelled texts; with a budget for fewer, texts are shown in part
 MIN_SHOWN_TOKENS = 100  # of a text that is shown in part
 # Memory of a training. Of each parameter: weight, average, gradient, two moments, the best one so far;
@@ -295,6 +297,15 @@ def choose_width(
             break
         width = wider
     return width
+
+
+def choose_epochs(tokens: int, with_crops: int) -> float:
+    """Returns the epochs over labelled texts of `tokens` tokens, or `with_crops` with their crops.
+
+    It depends on no speed, so that the result is the same on every machine.
+    """
+    epochs = min(CLASSIFIER_PASSES * tokens, CLASSIFIER_TOKENS) / with_crops
+    return round(max(1.0, epochs), 2)
 
 
 def fit_length(

@@ -35,7 +35,8 @@ _CHUNK = 1 << 16  # bytes of lines that are predicted before their answers are p
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show how much each character mattered: its attention weight, else gradient times input.",
+    help="Show how much each character mattered, for the network (its attention weight, else gradient "
+    "times input) and for the n-grams.",
 )
 @json_option
 def predict(
@@ -58,7 +59,8 @@ def predict(
     command open gets an answer to each line that it writes, at once; with --json, all at the end.
 
     With --json: model, texts; each has text, classes (none without a verdict), cut (whether only its
-    beginning was read), unknown (characters) and, with --explain, weights.
+    beginning was read), unknown (characters) and, with --explain, weights and their parts (network,
+    ngrams).
     """
     groups: Iterable[list[str]] = [list(texts)]
     if file is None and not texts:
@@ -82,7 +84,7 @@ def predict(
             text = shown(record["text"], sys.stdout)
             click.echo(verdict if len(texts) == 1 else f"{verdict}\t{text}")
             if explain and record["classes"]:
-                click.echo(_heat(record["weights"]))
+                click.echo(_heat(record["parts"]))
     if as_json:
         record = {"model": folder, "texts": records}
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
@@ -129,6 +131,8 @@ def _predictions(
             record["weights"] = []
             if not coverage.blank:
                 record["classes"], record["weights"] = reader.explain(text)
+                _, network, ngrams = reader.explain_parts(text)
+                record["parts"] = {"network": network, "ngrams": ngrams}
         else:
             record["classes"] = next(predictions)
         yield record | {"cut": bool(coverage.cut), "unknown": coverage.unknown}, coverage
@@ -144,13 +148,23 @@ def _verdict(record: dict[str, Any], top: int) -> str:
     return "  ".join(f"{label_text(name)} {probability:.2f}" for name, probability in likeliest)
 
 
-def _heat(weights: list[tuple[str, float]]) -> str:
-    """Returns the text with a bar below each character: its weight, a minus where it is negative."""
-    largest = max((abs(weight) for _, weight in weights), default=0) or 1.0
+def _heat(parts: dict[str, list[tuple[str, float]]]) -> str:
+    """Returns the text, and for each part a line of bars below it.
+
+    Each character's bar is its weight, a minus where it is negative, on one scale for all parts.
+    """
     bars = " ▁▂▃▄▅▆▇█"
-    text = "".join(piece.replace("\n", "↵").replace("\t", " ") for piece, _ in weights)
-    levels = "".join(
-        ("-" if weight < -largest / 8 else bars[max(0, round(8 * weight / largest))]) * len(piece)
-        for piece, weight in weights
-    )
-    return f"{shown(text, sys.stdout)}\n{levels}"
+    weights = [weight for part in parts.values() for _, weight in part]
+    largest = max(map(abs, weights), default=0) or 1.0
+    text = "".join(piece.replace("\n", "↵").replace("\t", " ") for piece, _ in parts["network"])
+    lines = [shown(text, sys.stdout)]
+    for name, part in parts.items():
+        levels = "".join(
+            ("-" if weight < -largest / 8 else bars[max(0, round(8 * weight / largest))]) * len(piece)
+            for piece, weight in part
+        )
+        if part:
+            lines.append(
+                f"{levels}  {name.replace('ngrams', 'n-grams')}" if parts["ngrams"] else levels
+            )
+    return "\n".join(lines)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from chargen.evaluation.classes import ClassScore
     from chargen.training.loop import Step
 
-MINUTES = 5.0
-BUILTIN_EPOCHS = 12.0  # over the built-in sentences: the same result on a slow machine
 # Options that --from leaves no choice for: the generator brings its tokenizer and its stack.
 _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embedding", "bidirectional")
 
@@ -43,13 +41,13 @@ _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embeddi
     "-o", "--out", metavar="DIR", help="Folder of the classifier.  [default: checkpoints/NAME]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace the model that is in the folder.")
-@click.option("--minutes", type=Number(min=0, min_open=True), help="Budget in minutes.  [default: 5]")
+@click.option("--minutes", type=Number(min=0, min_open=True), help="Budget in minutes.")
 @click.option(
     "--epochs",
     type=Number(min=0, min_open=True),
-    help="Budget in passes over the texts, instead of minutes.",
+    help="Budget in passes over the texts and their crops.  [default: as many as suit the texts]",
 )
-@click.option("--steps", type=click.IntRange(1), help="Budget in optimiser steps, instead of minutes.")
+@click.option("--steps", type=click.IntRange(1), help="Budget in optimiser steps.")
 @click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
 @click.option(
     "--from",
@@ -68,6 +66,11 @@ _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embeddi
 )
 @click.option("--layers", type=click.IntRange(1, 100), default=2, help="Number of layers.")
 @click.option("--bidirectional", is_flag=True, help="Read every text in both directions.")
+@click.option(
+    "--wide/--no-wide",
+    default=True,
+    help="Whether the network adds to a linear classifier over n-grams, or is alone.",
+)
 @training_options
 @table_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
@@ -87,6 +90,7 @@ def train(
     cell: str,
     layers: int,
     bidirectional: bool,
+    wide: bool,
     options: TrainingOptions,
     as_json: bool,
     **table_settings: Any,
@@ -94,9 +98,9 @@ def train(
     """Trains a classifier on DATA: a CSV, TSV or JSON Lines file, or a folder (a sub-folder or file
     per class).
 
-    Without DATA, it learns to tell languages apart, from short sentences that come with chargen. The
-    classifier learns the classes and, beside them, to predict each next character; therefore a few
-    thousand texts are enough.
+    Without DATA, it learns to tell languages apart, from short sentences that come with chargen. First
+    a linear classifier over n-grams is fitted. The recurrent network learns what that leaves, and
+    beside it to predict each next character; therefore a few thousand texts are enough.
 
     \b
       chargen classify train
@@ -105,12 +109,10 @@ def train(
       chargen classify train reviews.jsonl --text review --label stars --from checkpoints/reviews
 
     With --json: checkpoint, parameters, steps, seconds, accuracy, macro_f1, calibration_error,
-    classes, per_class, confusion, seed.
+    ngrams (accuracy and macro_f1 of the n-grams alone), classes, per_class, confusion, seed.
     """
     if sum(budget is not None for budget in (minutes, epochs, steps)) > 1:
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
-    if minutes is None and epochs is None and steps is None:
-        minutes, epochs = (MINUTES, None) if data else (None, BUILTIN_EPOCHS)
     from chargen.data.text import name_of
     from chargen.storage.lock import claimed
 
@@ -120,10 +122,10 @@ def train(
         validation = read(val, table_settings, texts.classes) if val else None
         say(describe(texts))
         if generator is None:
-            reader = new_classifier(texts, options, cell, layers, bidirectional)
+            reader = new_classifier(texts, options, cell, layers, bidirectional, wide)
         else:
             _refuse_shape(context)
-            reader = _from_generator(generator, texts, options)
+            reader = _from_generator(generator, texts, options, wide)
         config = reader.model.config
         trained = reader.train(
             texts,
@@ -144,7 +146,7 @@ def train(
         say(_describe(reader, options, generator is not None))
         stopped = f"; the best classifier so far is in {folder}"
         last = watch(_from_first(first, steps_of_training), describe_score, stopped)
-    _report(last)
+    _report(last, reader.record.scores.get("ngrams"))
     say(f"model    {folder}\npredict  chargen classify predict -m {shlex.quote(str(folder))} …")
     if as_json:
         record = {
@@ -153,6 +155,7 @@ def train(
             "steps": last.number,
             "seconds": round(last.seconds, 2),
             "seed": options.seed,
+            "ngrams": reader.record.scores.get("ngrams"),
             **(measures(last.score) if last.score else {"accuracy": None, "macro_f1": None}),
         }
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
@@ -180,21 +183,23 @@ def _describe(reader: TextClassifier, options: TrainingOptions, from_generator: 
     """Returns lines on the model and its training, with the options that decide them."""
     config, training = reader.model.config, reader.record.training
     directions = "bidirectional " if config.bidirectional else ""
+    beside = "added to n-grams" if reader.linear else "alone"
     shape = "--pooling" if from_generator else "--cell, --layers, --hidden, --bidirectional, --pooling"
     unit, amount = next(
         (unit, training[unit]) for unit in ("minutes", "epochs", "steps") if training[unit] is not None
     )
-    weighted = "class" if training["balance"] else "text"
+    weighted = "small classes weigh more" if training["balance"] else "every text weighs the same"
     limited = ", at most a quarter of all" if training["batch"] < options.batch else ""
     return (
         f"model    {directions}{config.cell} {config.num_layers} × {config.hidden_size}, "
         f"{config.pooling} pooling, {config.parameters / 1e6:.2f} M parameters ({shape})\n"
+        f"         {beside} (--wide, --no-wide)\n"
         f"         reads up to {reader.longest} of each text (--max-length), in a vocabulary of "
         f"{len(reader.tokenizer):,} ({'--from' if from_generator else '--tokenizer'})\n"
         f"training for {amount:g} {unit} (--minutes, --epochs, --steps), {training['batch']} texts a "
         f"step{limited} (--batch)\n"
         f"         learning rate {training['learning_rate']:g} (--lr), dropout {config.dropout:g} "
-        f"(--dropout), every {weighted} counts the same (--balance)\n"
+        f"(--dropout), {weighted} (--balance)\n"
         f"         seed {training['seed']} (--seed), on {next(reader.model.parameters()).device} "
         "(--device)"
     )
@@ -209,7 +214,9 @@ def _refuse_shape(context: click.Context) -> None:
             )
 
 
-def _from_generator(folder: str, data: Labelled, options: TrainingOptions) -> TextClassifier:
+def _from_generator(
+    folder: str, data: Labelled, options: TrainingOptions, wide: bool
+) -> TextClassifier:
     from chargen.classifier import TextClassifier
     from chargen.generator import TextGenerator
 
@@ -220,13 +227,14 @@ def _from_generator(folder: str, data: Labelled, options: TrainingOptions) -> Te
         dropout=GENERATOR_DROPOUT if options.dropout is None else options.dropout,
         pooling=options.pooling,
         max_length=options.max_length,
+        wide=wide,
         seed=options.seed,
     )
     reader.model.to(device)
     return reader
 
 
-def _report(last: Step) -> None:
+def _report(last: Step, ngrams: dict[str, float] | None) -> None:
     score: ClassScore | None = last.score
     if score:
         say(
@@ -234,6 +242,11 @@ def _report(last: Step) -> None:
             f"{len(score.labels):,} held-out texts; best at step {last.best_step:,} of "
             f"{last.number:,}, in {format_seconds(last.seconds)}"
         )
+        if ngrams:
+            say(
+                f"         n-grams alone: accuracy {ngrams['accuracy']:.1%}, macro-F1 "
+                f"{ngrams['macro_f1']:.3f}"
+            )
         say(table(score))
     else:
         say(f"done     {last.number:,} steps in {format_seconds(last.seconds)}, without validation")

@@ -80,9 +80,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--hidden", type=click.IntRange(1), default=192, help="Hidden size."),
         vocab_size_option,
         tokenizer_option,
-        click.option(
-            "--balance", is_flag=True, help="Give small classes the same weight as large ones."
-        ),
+        click.option("--balance", is_flag=True, help="Give small classes more weight."),
         click.option(
             "--val-fraction",
             type=Number(min=0, max=0.9),
@@ -103,7 +101,12 @@ def chosen_device(options: TrainingOptions) -> torch.device:
 
 
 def new_classifier(
-    data: Labelled, options: TrainingOptions, cell: str, num_layers: int, bidirectional: bool
+    data: Labelled,
+    options: TrainingOptions,
+    cell: str,
+    num_layers: int,
+    bidirectional: bool,
+    wide: bool = False,
 ) -> TextClassifier:
     """Returns an untrained classifier, on the device of the options."""
     from chargen.classifier import TextClassifier
@@ -121,6 +124,7 @@ def new_classifier(
         bidirectional=bidirectional,
         pooling=options.pooling,
         max_length=options.max_length,
+        wide=wide,
         seed=options.seed,
     )
     reader.model.to(device)
