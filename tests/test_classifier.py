@@ -284,6 +284,69 @@ def test_train_predict_and_eval_by_the_command(run, table):
     assert "starter model" in run("sample", "-n", 3)[2]
 
 
+def test_eval_shows_lengths_crops_mistakes_and_the_share_that_is_answered(
+    reader, run, moods, tmp_path
+):
+    reader.save(tmp_path / "moods")
+    texts, labels = [*moods.texts, "a bad\tday 1"], [*moods.labels, "glad"]
+    table = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
+    (tmp_path / "wrong.json").write_text(json.dumps(table))
+    command = ["classify", "eval", "wrong.json", "-m", "moods"]
+    status, out, err = run(*command, "--crops", "--at-least", 0.9, "--json")
+    assert status == 0, err
+    record = json.loads(out)
+    assert [one["words"] for one in record["by_length"]] == ["3-5", "6-10"]
+    assert [one["texts"] for one in record["by_length"]] == [1, 240]
+    first = record["mistakes"][0]
+    assert first["text"] == "a bad\tday 1"
+    assert (first["label"], first["prediction"]) == ("glad", "sad")
+    assert first["confidence"] == pytest.approx(reader.predict("a bad\tday 1")["sad"], abs=1e-5)
+    assert set(record["crops"]) == {"pairs", "words"}
+    assert all(set(one) == {"texts", "accuracy", "macro_f1"} for one in record["crops"].values())
+    assert record["answered"]["at_least"] == 0.9
+    assert 0.9 < record["answered"]["accuracy"] <= 1
+
+    status, out, _ = run(*command, "--crops", "--at-least", 1)
+    assert "at least 1 sure: 0.0% of the texts get an answer\n" in out
+    assert re.search(r"^  6-10 +240 +\d+\.\d%$", out, re.MULTILINE)
+    assert re.search(r"^  single words +\d+ +\d+\.\d%  macro-F1 \d\.\d{3}$", out, re.MULTILINE)
+    assert re.search(r"^  \d\.\d\d  sad +glad   a bad day 1$", out, re.MULTILINE)
+    status, out, _ = run(*command, "--mistakes", 0, "--json")
+    record = json.loads(out)
+    assert record["mistakes"] == []
+    assert not {"crops", "answered"} & set(record)
+    assert "mistakes" not in run(*command, "--mistakes", 0)[1]
+
+
+def test_crops_of_texts_without_words_are_none(reader, run, tmp_path):
+    reader.save(tmp_path / "moods")
+    (tmp_path / "numbers.csv").write_text("text,label\n" + "1 2,glad\n3 4 5,sad\n" * 3)
+    command = ["classify", "eval", "numbers.csv", "-m", "moods", "--crops"]
+    status, out, err = run(*command, "--json")
+    assert status == 0, err
+    assert json.loads(out)["crops"]["words"] == {"texts": 0, "accuracy": None, "macro_f1": None}
+    assert "single words" not in run(*command)[1]
+
+
+def test_an_unsure_prediction_is_unknown_and_its_classes_follow(reader, run, tmp_path):
+    reader.save(tmp_path / "moods")
+    texts = ["the sea was bad", "e", "日本"]
+    surest = max(reader.predict("e").values())
+    predict = ["classify", "predict", "-m", "moods", *texts]
+    _, plain, _ = run(*predict)
+    status, out, err = run(*predict, "--at-least", surest + 0.001)
+    assert status == 0, err
+    first, second, third = plain.splitlines()
+    assert out.splitlines() == [first, f"unknown  {second}", third]
+    _, out, _ = run(*predict, "--at-least", surest + 0.001, "--json")
+    assert [one["answer"] for one in json.loads(out)["texts"]] == ["sad", None, None]
+    assert [one["unknown"] for one in json.loads(out)["texts"]] == [0, 0, 2]  # characters
+    assert run(*predict, "--at-least", 0)[1] == plain
+    status, _, err = run(*predict, "--at-least", 60)
+    assert status == 2
+    assert "60.0 is not in the range 0<=x<=1" in err
+
+
 def test_without_data_languages_are_learned(run):
     status, _, err = run("classify", "train", *QUICK)
     assert status == 0

@@ -95,6 +95,12 @@ vocab_size_option = click.option(
     help="Number of pieces in the vocabulary of bpe and unigram.",
 )
 
+at_least_option = click.option(
+    "--at-least",
+    type=Number(min=0, max=1),
+    help="Probability below which the likeliest class is no answer.",
+)
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from chargen import arguments
 from chargen.data.batches import Texts
 from chargen.model import Classifier
 from chargen.modes import default_modes
@@ -105,6 +107,30 @@ class ClassScore:
             if (bins == b).any()
         ]
         return float(sum(gaps))
+
+    def answered(self, at_least: float) -> tuple[float, float]:
+        """Returns the share of texts that `answer` answers, and the accuracy on those.
+
+        Both are from 0 to 1; the accuracy is NaN where no text is answered.
+        """
+        sure = self.probabilities.max(1) >= _probability(at_least)
+        right = (self.predictions == self.labels)[sure]
+        return float(sure.mean()), float(right.mean()) if len(right) else math.nan
+
+
+def answer(prediction: Mapping[str, float], at_least: float) -> str | None:
+    """Returns the likeliest class of a `prediction`, or None if it is less likely than `at_least`.
+
+    `prediction` is what `TextClassifier.predict` returns, likeliest first; one without a class has no
+    answer either. Raises ChargenError for an `at_least` that is not from 0 to 1.
+    """
+    at_least = _probability(at_least)
+    likeliest, probability = next(iter(prediction.items()), (None, 0.0))
+    return likeliest if probability >= at_least else None
+
+
+def _probability(at_least: float) -> float:
+    return arguments.number(at_least, "at_least", least=0, most=1)
 
 
 @default_modes()

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from chargen.data.batches import Texts
-from chargen.evaluation.classes import ClassScore, evaluate
+from chargen.errors import ChargenError
+from chargen.evaluation.classes import ClassScore, answer, evaluate
 from chargen.model import Classifier, ClassifierConfig
 
 
@@ -32,6 +33,25 @@ def test_a_label_without_a_class_counts_as_wrong_and_nothing_divides_by_zero():
     nothing = ClassScore(np.array([[1.0, 0.0]]), np.array([-1]), ["a", "b"])
     assert nothing.macro_f1 == 0
     assert math.isnan(nothing.nats)
+
+
+def test_texts_below_the_threshold_get_no_answer():
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.5, 0.5]])
+    score = ClassScore(probabilities, np.array([0, 1, 1, 0]), ["a", "b"])
+    assert score.answered(0) == (1, score.accuracy)
+    assert score.answered(0.6) == (0.75, pytest.approx(2 / 3))
+    assert score.answered(0.7) == (0.5, 1)
+    share, accuracy = score.answered(1)
+    assert share == 0
+    assert math.isnan(accuracy)
+    answers = [answer({"a": a, "b": b}, 0.7) for a, b in probabilities[:2]]
+    assert answers == ["a", None]
+    assert answer({"a": 0.6, "b": 0.4}, 0.6) == answer({"a": 0.6, "b": 0.4}, 0) == "a"
+    assert answer({}, 0) is None  # a text without a verdict
+    with pytest.raises(ChargenError, match="at_least must be 0 or more and at most 1, got 60"):
+        answer({"a": 1.0}, 60)
+    with pytest.raises(ChargenError, match="at_least must be"):
+        score.answered(-0.1)
 
 
 def test_evaluation_does_not_depend_on_the_order():

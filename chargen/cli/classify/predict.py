@@ -11,7 +11,7 @@ import click
 
 from chargen.cli.classify.report import label_text
 from chargen.cli.models import load_classifier
-from chargen.cli.options import json_option, model_option
+from chargen.cli.options import at_least_option, json_option, model_option
 from chargen.cli.terminal import say_notes, shown
 from chargen.errors import ChargenError
 
@@ -32,6 +32,7 @@ _CHUNK = 1 << 16  # bytes of lines that are predicted before their answers are p
     help="File with one text per line; - is standard input, the default in a pipe.",
 )
 @click.option("--top", type=click.IntRange(1), default=3, help="Number of classes to show.")
+@at_least_option
 @click.option(
     "--explain",
     is_flag=True,
@@ -44,6 +45,7 @@ def predict(
     model: str | None,
     file: Any,
     top: int,
+    at_least: float | None,
     explain: bool,
     as_json: bool,
 ) -> None:
@@ -54,13 +56,17 @@ def predict(
       chargen classify predict --file sentences.txt
       cat sentences.txt | chargen classify predict --json
       chargen classify predict --explain "guten Morgen"
+      chargen classify predict --at-least 0.6 "no"
 
     A text whose characters are all unknown to the classifier gets no verdict. A program that keeps the
     command open gets an answer to each line that it writes, at once; with --json, all at the end.
 
+    With --at-least, a text whose likeliest class has a lower probability is answered by: unknown. Its
+    classes follow.
+
     With --json: model, texts; each has text, classes (none without a verdict), cut (whether only its
-    beginning was read), unknown (characters) and, with --explain, weights and their parts (network,
-    ngrams).
+    beginning was read), unknown (characters), with --explain weights and their parts (network, ngrams)
+    and, with --at-least, answer (null for an unknown one).
     """
     groups: Iterable[list[str]] = [list(texts)]
     if file is None and not texts:
@@ -71,12 +77,16 @@ def predict(
         if texts:
             raise click.UsageError("give TEXT or --file, not both")
         groups = _lines(file)
+    from chargen.evaluation.classes import answer
+
     folder, reader = load_classifier(model)
     coverage = reader.coverage([])
     records: list[dict[str, Any]] = []
     for group in groups:
         for record, covered in _predictions(reader, group, explain):
             coverage += covered
+            if at_least is not None:
+                record["answer"] = answer(record["classes"], at_least)
             if as_json:
                 records.append(record)
                 continue
@@ -145,7 +155,9 @@ def _verdict(record: dict[str, Any], top: int) -> str:
     if not record["classes"]:
         return "no verdict: the classifier knows none of its characters"
     likeliest = list(record["classes"].items())[:top]
-    return "  ".join(f"{label_text(name)} {probability:.2f}" for name, probability in likeliest)
+    unknown = ["unknown"] if record.get("answer", "") is None else []
+    shares = [f"{label_text(name)} {probability:.2f}" for name, probability in likeliest]
+    return "  ".join([*unknown, *shares])
 
 
 def _heat(parts: dict[str, list[tuple[str, float]]]) -> str:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
+from chargen.cli.terminal import shown
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chargen.evaluation.classes import ClassScore
+    from chargen.evaluation.lengths import LengthBin
+    from chargen.evaluation.mistakes import Mistake
 
 MAX_CLASSES = 30  # listed in the table
+_CROPS = {"pairs": "pairs of words", "words": "single words"}
 
 
 def measures(score: ClassScore) -> dict[str, Any]:
@@ -63,3 +71,36 @@ def table(score: ClassScore) -> str:
     if len(order) > MAX_CLASSES:
         lines.append(f"  … and {len(order) - MAX_CLASSES} classes that do better")
     return "\n".join(lines)
+
+
+def length_table(bins: Iterable[LengthBin], crops: dict[str, dict[str, Any]] | None) -> str:
+    """Returns a row per bin of lengths and, if there are `crops`, one for each kind of them."""
+    rows = [(one.words, one.texts, one.accuracy, "") for one in bins]
+    for kind, measured in (crops or {}).items():
+        if measured["texts"]:
+            macro_f1 = f"macro-F1 {measured['macro_f1']:.3f}"
+            rows.append((_CROPS[kind], measured["texts"], measured["accuracy"], macro_f1))
+    width = max(len("words"), *(len(name) for name, _, _, _ in rows))
+    lines = [f"  {'words':{width}}    texts  accuracy"]
+    lines += [
+        f"  {name:{width}}  {texts:7,}  {accuracy:8.1%}  {more}".rstrip()
+        for name, texts, accuracy, more in rows
+    ]
+    return "\n".join(["by length", *lines])
+
+
+def mistake_list(mistakes: Iterable[Mistake]) -> str:
+    """Returns a row per mistake: its probability, its prediction, its label and its text in a line."""
+    rows = [
+        (f"{one.confidence:.2f}", label_text(one.prediction), label_text(one.label), one.line())
+        for one in mistakes
+    ]
+    widths = [
+        max(len(row[column]) for row in [*rows, ("", "predicted", "label")]) for column in (1, 2)
+    ]
+    head = f"        {'predicted':{widths[0]}}  {'label':{widths[1]}}"
+    lines = [
+        f"  {sure}  {predicted:{widths[0]}}  {label:{widths[1]}}  {shown(text, sys.stdout)}"
+        for sure, predicted, label, text in rows
+    ]
+    return "\n".join(["most confident mistakes: their labels may be wrong", head.rstrip(), *lines])
