@@ -383,6 +383,25 @@ def test_compare_and_probe_by_the_command(run, table, poet, tmp_path):
     assert set(json.loads(out)) == {"accuracy", "macro_f1", "largest_class", "component"}
 
 
+def test_curve_by_the_command(run, table, tmp_path):
+    curve = ["classify", "curve", table, "--header", "--hidden", 8, "--epochs", 1]
+    status, out, err = run(*curve, "--json")
+    assert status == 0, err
+    record = json.loads(out)
+    assert set(record) == {"minutes", "epochs", "held_out", "rows", "more_texts_help"}
+    assert [row["texts"] for row in record["rows"]] == [22, 66, 216]
+    assert [row["steps"] for row in record["rows"]] == [5, 5, 14]
+    assert (record["epochs"], record["minutes"], record["held_out"]) == (1, None, 24)
+    status, out, err = run(*curve)
+    assert re.match(r"share    texts    steps  accuracy  macro-F1\n  10% +22 +5 +\d", out)
+    assert "more texts would" in out.splitlines()[-1]
+    assert not (tmp_path / "checkpoints").exists()
+    assert run(*curve, "--minutes", 1)[0] == 2
+    status, _, err = run(*curve, "--val-fraction", 0)
+    assert status == 2
+    assert "nothing to validate on" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -34,6 +34,7 @@ PAGE_OF = {
     "classify predict": "classifying.md",
     "classify eval": "classifying.md",
     "classify compare": "classifying.md",
+    "classify curve": "classifying.md",
     "classify probe": "classifying.md",
     "inspect surprise": "looking-inside.md",
     "inspect copies": "looking-inside.md",

@@ -14,6 +14,7 @@ from chargen.cli.lazy_group import LazyGroup
         "predict": ("Predict the classes of texts.", "chargen.cli.classify.predict:predict"),
         "eval": ("Measure on labelled texts.", "chargen.cli.classify.evaluate:evaluate"),
         "compare": ("Compare cells, depths and directions.", "chargen.cli.classify.compare:compare"),
+        "curve": ("Whether more texts would help.", "chargen.cli.classify.curve:curve"),
         "probe": ("What the state of a generator knows.", "chargen.cli.classify.probe:probe"),
     },
 )
