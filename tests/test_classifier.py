@@ -585,6 +585,14 @@ def test_n11_fit_takes_what_train_takes():
     assert {k: p.default for k, p in fit.items()} == {k: p.default for k, p in train.items()}
 
 
+def test_texts_that_are_held_out_beforehand_are_those_that_training_holds_out(moods):
+    by_itself = TextClassifier.new(moods, hidden_size=8).fit(moods, steps=3)
+    beforehand = TextClassifier.new(moods, hidden_size=8).fit(*moods.split(), steps=3)
+    assert beforehand.predict("the sea") == by_itself.predict("the sea")
+    assert vars(beforehand.record.corpus) == vars(by_itself.record.corpus)
+    assert beforehand.record.scores["accuracy"] == by_itself.record.scores["accuracy"]
+
+
 def test_n11_a_training_without_a_loop_changes_nothing(moods):
     reader = TextClassifier.new(moods, hidden_size=8)
     record = copy.deepcopy(reader.record)

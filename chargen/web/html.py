@@ -92,6 +92,11 @@ def details(message: str) -> str:
     return f'<details class="note"><summary>Details</summary>{escaped(message)}</details>'
 
 
+def verdict(answer: str, reason: str) -> str:
+    """Renders an answer in large letters, and the reason for it."""
+    return f'<p class="verdict" role="status"><b>{escaped(answer)}</b> {escaped(reason)}</p>'
+
+
 def legend(colours: Iterable[tuple[str, str]]) -> str:
     """Renders what colours mean, each as (kind, meaning); the kinds are warm, cool and both."""
     swatches = [f'<span class="swatch {kind}"></span>{escaped(text)}' for kind, text in colours]

@@ -4,6 +4,7 @@ from chargen.errors import ChargenError
 
 # By the library's term. A hint that names anything else is of no use on the page and is left out.
 LABELS = {
+    "at_least": "Answer only when at least … % sure",
     "component": "Cell",
     "encoding": "Encoding",
     "layer": "Layer",

@@ -125,6 +125,8 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
 .note { color: var(--faint); font-size: .9rem; min-height: 1.4em; overflow-wrap: anywhere; }
 .note.bad { color: var(--bad); }
 .note summary { cursor: pointer; }
+.verdict { margin: 0 0 .4rem; color: var(--faint); font-size: .9rem; }
+.verdict b { margin-right: .4rem; color: var(--ink); font-size: 1.15rem; }
 .bars p { margin: 0 0 .35rem; color: var(--faint); font-size: .9rem; }
 .bars ul { display: grid; gap: 3px; align-content: start; margin: 0; padding: 0; list-style: none; }
 .bars li { margin: 0; padding: 0; }
@@ -194,6 +196,8 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
 .spots th { font-weight: 500; color: var(--faint); text-align: left; }
 .spots :is(td, th) { padding: 2px 12px 2px 0 !important; border: 0 !important; white-space: nowrap; }
 .spots, .spots tbody, .spots tr { border: 0 !important; }
+.spots td.text { white-space: normal !important; overflow-wrap: anywhere; min-width: 8rem; }
+.note.section { margin: .4rem 0; }
 .spots code { white-space: pre; background: none; padding: 0; color: var(--faint); }
 .spots code b { color: var(--hot); }
 .facts { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; color: var(--faint); font-size: .9rem; }

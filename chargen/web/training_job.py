@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from chargen.errors import ChargenError
+from chargen.evaluation.lengths import LengthBin
+from chargen.evaluation.mistakes import Mistake
 from chargen.runs.state import LOGS, state_folders
 from chargen.runs.unfinished import Unfinished, unfinished_trainings
 from chargen.storage import atomic
@@ -78,6 +80,8 @@ class JobStatus:
     sample: str = ""
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    by_length: tuple[LengthBin, ...] = ()  # of the held-out texts
+    mistakes: tuple[Mistake, ...] = ()  # the most confident ones
 
     @property
     def busy(self) -> bool:
@@ -287,6 +291,10 @@ def _updated(status: JobStatus, event: dict[str, Any]) -> JobStatus:
         if "confusion" in event:
             confusion = tuple(tuple(row) for row in event["confusion"])
             status = replace(status, classes=tuple(event["classes"]), confusion=confusion)
+        if "by_length" in event:
+            bins = tuple(LengthBin(**one) for one in event["by_length"])
+            mistakes = tuple(Mistake(**one) for one in event["mistakes"])
+            status = replace(status, by_length=bins, mistakes=mistakes)
     return status
 
 

@@ -29,6 +29,7 @@ from chargen.model import ModelConfig
 from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
 from chargen.storage.lock import claimed
 from chargen.training.loop import Step
+from chargen.web import judging
 from chargen.web.labels import error_text
 
 SECONDS = 0.3  # between two events that only show progress
@@ -190,13 +191,17 @@ def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, An
         "summary": f"{_shape(config)}; {len(data):,} texts in {len(data.classes):,} classes",
         "baselines": {"largest class": max(data.counts().values()) / len(data)},
     }
-    for step in reader.keep(reader.train(data, minutes=job["minutes"]), folder):
+    training, held_out = data.split()  # as `train` does by itself, which does not show the texts
+    trained = reader.train(training, held_out if len(held_out) else None, minutes=job["minutes"])
+    for step in reader.keep(trained, folder):
         event = _progress(step)
         if step.score:
             event["score"] = step.score.accuracy
             if len(reader.classes) <= MOST_CLASSES:
                 event["classes"] = reader.classes
                 event["confusion"] = step.score.confusion.tolist()
+            if len(step.score.labels) == len(held_out):  # of very many, only some are read meanwhile
+                event |= judging.as_event(step.score, held_out)
         yield event
 
 

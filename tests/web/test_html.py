@@ -3,7 +3,8 @@
 import re
 
 from chargen.errors import ChargenError
-from chargen.web import charts
+from chargen.evaluation.mistakes import Mistake
+from chargen.web import charts, judging
 from chargen.web import html as page
 
 
@@ -19,6 +20,8 @@ def test_row_77_markup_is_text():
         page.sheets([evil], evil, [evil]),
         page.error_note(ChargenError(evil)),
         page.legend([("warm", evil)]),
+        page.verdict(evil, evil),
+        judging.sections([], [Mistake(evil, evil, evil, 0.9)]),
         page.line(evil),
         page.end_of(evil, 9) and page.note(page.end_of(evil, 99)),
         page.sheets([evil, "b"], evil, [evil, evil], chosen=1),

@@ -154,7 +154,31 @@ def test_a_sentence_is_sorted_and_coloured(visit, tab, picture):
     page.locator("#to-judge textarea").press_sequentially("Wo ist denn hier der Bahnhof?", delay=5)
     expect(page.locator("#judged li").first).to_contain_text("de")
     expect(page.locator("#coloured .coloured")).to_have_text("Wo ist denn hier der Bahnhof?")
+    held_out = page.locator("#held-out")
+    held_out.get_by_text("How it does by length").click()
+    expect(held_out.locator("td").first).to_have_text("2")
+    held_out.get_by_text("Most confident mistakes").click()
+    expect(held_out.locator("td.text").first).to_be_visible()
+    expect(held_out.locator("td.text")).to_have_count(10)
+    page.locator("#at-least input").fill("100")
+    expect(page.locator("#judged .verdict")).to_have_text("unknown no class has 100 % or more")
+    expect(page.locator("#judged li").first).to_contain_text("de")
+    picture(page, "unknown")
+    page.locator("#at-least input").fill("101")
+    expect(page.locator("#judged .bad")).to_contain_text("must be a number from 0 to 100; it is 101")
+    page.locator("#at-least input").fill("0")
+    expect(page.locator("#judged li").first).to_contain_text("de")
+    expect(page.locator("#judged .verdict")).to_have_count(0)
+    page.locator("#how-it-does > button").click()
+    expect(page.locator("#measured .facts")).to_contain_text("held-out texts 304", timeout=30_000)
+    page.locator("#measured").get_by_text("Most confident mistakes").click()
+    expect(page.locator("#measured td.text")).to_have_text(
+        held_out.locator("td.text").all_text_contents()
+    )
     picture(page, "classify")
+    page.set_viewport_size({"width": 390, "height": 780})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    picture(page, "phone-classified")
 
 
 def test_a_text_is_coloured_by_surprise_as_it_is_typed(visit, picture, look_inside):

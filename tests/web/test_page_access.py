@@ -67,6 +67,9 @@ def test_w24_axe_objects_to_nothing(
         expect(page.locator("#train-classifier")).to_be_enabled(timeout=60_000)
         page.locator("#train-classifier").click()
         expect(page.locator("#classifier-status")).to_contain_text("has finished", timeout=90_000)
+        for section in page.locator("#held-out summary").all():
+            section.click()
+        page.locator("#at-least input").fill("100")
     if page.locator("#to-judge").is_visible():
         page.locator("#to-judge textarea").fill("Wo ist der Bahnhof?")
         expect(page.locator("#judged li").first).to_be_visible()

@@ -35,6 +35,9 @@ def test_a_table_is_learned_and_judged_by(client, wait):
     status = wait(client, "finished", "failed")
     assert status["state"] == "finished", status["message"]
     assert sum(map(sum, status["confusion"])) == 20
+    assert [(one["words"], one["texts"]) for one in status["by_length"]] == [("3-5", 20)]
+    wrong = 20 - sum(status["confusion"][label][label] for label in (0, 1))
+    assert len(status["mistakes"]) == min(10, wrong)
     classes = client.predict(text="good day 7", model="days", api_name="/classify")
     assert list(classes) == ["1", "0"]
     assert sum(classes.values()) == pytest.approx(1)

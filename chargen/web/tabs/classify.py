@@ -7,9 +7,10 @@ from typing import Any
 
 import chargen
 from chargen.errors import ChargenError
-from chargen.web import charts, html, uploads
-from chargen.web.classification import classify
-from chargen.web.gradio_setup import LATEST, QUIET, gr
+from chargen.evaluation.classes import answer
+from chargen.web import charts, html, judging, uploads
+from chargen.web.classification import classify, held_out
+from chargen.web.gradio_setup import LATEST, QUIET, UNCHECKED, gr
 from chargen.web.labels import BASELINES, LABELS, UNSEEN, quoted
 from chargen.web.model_store import CLASSIFIER, ModelStore
 from chargen.web.names import name_for
@@ -27,6 +28,7 @@ from chargen.web.training_job import (
 
 _BUILTIN, _UPLOAD = "Sentences in 16 languages", "Upload a table"
 _LISTED = 8  # classes of a table
+_MEASURING = "Classifying the held-out texts …"
 
 
 class ClassifyTab:
@@ -48,6 +50,7 @@ class ClassifyTab:
             self.details,
             self.curves,
             self.confusion,
+            self.judged,
             *self.stopping.outputs,
             self.start_button,
             self.no_classifier,
@@ -71,15 +74,30 @@ class ClassifyTab:
                 info="Your own classifiers, newest first.",
                 elem_id="classifier",
             )
-            self.text = gr.Textbox(
-                label="Text",
-                info="Classified as you type.",
-                lines=3,
-                max_lines=10,
-                elem_id="to-judge",
-            )
+            with gr.Row():
+                self.text = gr.Textbox(
+                    label="Text",
+                    info="Classified as you type.",
+                    lines=3,
+                    max_lines=10,
+                    scale=3,
+                    min_width=220,
+                    elem_id="to-judge",
+                )
+                self.at_least = gr.Number(
+                    value=0,
+                    label=LABELS["at_least"],
+                    info="0 always answers.",
+                    scale=1,
+                    min_width=140,
+                    elem_id="at-least",
+                )
             self.classes = gr.HTML(elem_id="judged")
             self.weights = gr.HTML(elem_id="coloured")
+            with gr.Accordion(
+                "How it does on texts it has never seen", open=False, elem_id="how-it-does"
+            ) as self.how_it_does:
+                self.measured = gr.HTML(html.note(_MEASURING), elem_id="measured")
 
     def _lay_out_training(self) -> None:
         self.source = gr.Radio(
@@ -123,18 +141,26 @@ class ClassifyTab:
         self.stopping = StopButton("stop-classifier")
         self.curves = gr.HTML(elem_id="classifier-curve")
         self.confusion = gr.HTML(elem_id="confusion")
+        self.judged = gr.HTML(elem_id="held-out")
 
     def _connect(self, timer: gr.Timer) -> None:
         outputs, table = [*self.outputs, timer], [self.upload, self.encoding, self.skip]
         described = [self.summary, self.skip]
-        for widget in (self.text, self.model):
+        for widget in (self.text, self.model, self.at_least):
             widget.change(
                 self.classify,
-                [self.text, self.model],
+                [self.text, self.model, self.at_least],
                 [self.classes, self.weights],
                 concurrency_limit=4,
                 **LATEST,
             )
+        measured = [self.how_it_does, self.measured]
+        self.model.change(
+            lambda: [gr.update(open=False), html.note(_MEASURING)], None, measured, **QUIET
+        )
+        self.how_it_does.expand(
+            self.measure, self.model, self.measured, concurrency_limit=1, **UNCHECKED
+        )
         self.source.change(
             self.choose_source,
             [self.source, self.upload],
@@ -154,20 +180,38 @@ class ClassifyTab:
         )
         self.stopping.connect(self._job, self.stop, outputs)
 
-    def classify(self, text: str, name: str | None) -> list[str]:
-        """Shows the probability of each class, and which characters mattered."""
+    def classify(self, text: str, name: str | None, at_least: Any) -> list[str]:
+        """Shows the probability of each class, and which characters mattered.
+
+        Where no class has `at_least` percent, the answer is that it is unknown.
+        """
         if not name or not (text or "").strip():
             return ["", ""]
         try:
+            at_least = number(at_least, quoted("at_least"), 0, 100)
             classes, weights = classify(self._store, name, text)
         except ChargenError as error:
             return [html.error_note(error), ""]
         bars = html.bars(classes, "Probability of each class", clickable=False, names=True)
+        if answer(classes, at_least / 100) is None:
+            bars = html.verdict("unknown", f"no class has {at_least:g} % or more") + bars
         if not weights:
             return [bars, ""]
         likeliest = next(iter(classes))
         legend = html.legend([("cool", f"speaks for {likeliest}"), ("warm", "speaks against it")])
         return [bars, legend + html.weighted_text(weights)]
+
+    def measure(self, name: str | None) -> str:
+        """Shows what the held-out texts of the chosen classifier say of it."""
+        if not name:
+            return ""
+        try:
+            texts = held_out(self._store, name)
+            score = self._store.classifier(name).evaluate(texts)
+        except ChargenError as error:
+            return html.error_note(error)
+        figures = [("held-out texts", f"{len(texts):,}"), ("correct", f"{score.accuracy:.1%}")]
+        return html.facts(figures) + judging.sections(*judging.judged(score, texts))
 
     def choose_source(self, source: str, path: str | None) -> list[Any]:
         """Shows the field for a table, and suggests a name and a time."""
@@ -237,6 +281,8 @@ class ClassifyTab:
             html.details(own.model) if own.model else "",
             _curves(own),
             charts.confusion_matrix(own.classes, own.confusion) if own.confusion else "",
+            # Each evaluation would close a section that is open.
+            "" if own.busy else judging.sections(own.by_length, own.mistakes),
             *self.stopping.show(own.busy),
             start_label(status),
             gr.update(visible=not names),
