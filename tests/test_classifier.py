@@ -390,10 +390,10 @@ def test_curve_by_the_command(run, table, tmp_path):
     record = json.loads(out)
     assert set(record) == {"minutes", "epochs", "held_out", "rows", "more_texts_help"}
     assert [row["texts"] for row in record["rows"]] == [22, 66, 216]
-    assert [row["steps"] for row in record["rows"]] == [5, 5, 14]
+    assert [row["steps"] for row in record["rows"]] == [21, 20, 64]  # crops are read, too
     assert (record["epochs"], record["minutes"], record["held_out"]) == (1, None, 24)
     status, out, err = run(*curve)
-    assert re.match(r"share    texts    steps  accuracy  macro-F1\n  10% +22 +5 +\d", out)
+    assert re.match(r"share    texts    steps  accuracy  macro-F1\n  10% +22 +21 +\d", out)
     assert "more texts would" in out.splitlines()[-1]
     assert not (tmp_path / "checkpoints").exists()
     assert run(*curve, "--minutes", 1)[0] == 2

@@ -19,7 +19,7 @@ def train(tmp_path):
     """Trains a classifier in a folder of its own, as the page does, and returns it."""
 
     def train(name, data, **options):
-        reader = TextClassifier.new(data, hidden_size=8, num_layers=1)
+        reader = TextClassifier.new(data, hidden_size=8, num_layers=1, wide=False)
         reader.fit(data, steps=2, **options).save(tmp_path / name)
         return reader
 

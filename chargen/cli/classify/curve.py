@@ -18,7 +18,6 @@ from chargen.cli.options import Number, Source, json_option
 from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
 
-MINUTES, BUILTIN_EPOCHS = 5.0, 12.0  # as in `chargen classify train`
 _VERDICTS = {
     True: "more texts would help",
     False: "more texts would hardly help",
@@ -31,12 +30,12 @@ _VERDICTS = {
 @click.option(
     "--minutes",
     type=Number(min=0, min_open=True),
-    help="Minutes of training for each share.  [default: 5]",
+    help="Minutes of training for each share.",
 )
 @click.option(
     "--epochs",
     type=Number(min=0, min_open=True),
-    help="Passes over the texts of each share, instead of minutes.",
+    help="Passes over the texts of each share.  [default: as many as suit the texts]",
 )
 @click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
 @click.option(
@@ -78,8 +77,6 @@ def curve(
         raise click.UsageError(
             "there is nothing to validate on: give --val, or a --val-fraction above 0"
         )
-    if minutes is None and epochs is None:
-        minutes, epochs = (MINUTES, None) if data else (None, BUILTIN_EPOCHS)
     from chargen.experiments import SHARES, learning_curve, more_texts_help
 
     texts = read(data, table_settings)
@@ -91,7 +88,7 @@ def curve(
         SHARES,
         learning_curve(
             texts,
-            lambda part: new_classifier(part, options, cell, layers, bidirectional),
+            lambda part: new_classifier(part, options, cell, layers, bidirectional, wide=True),
             validation,
             minutes=minutes,
             epochs=epochs,
