@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import benchmarks
-from benchmarks import copies, gpu, sampling, saving, scale, training
+from benchmarks import classification, copies, gpu, sampling, saving, scale, training
 from chargen.generator import STARTER
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +60,14 @@ def test_copies(monkeypatch, tmp_path):
     monkeypatch.setattr(copies, "PIECES", 20)
     copies.write_corpus(tmp_path / "corpus.txt", 50_000)
     assert copies.measure(tmp_path / "corpus.txt")["characters"] == 50_000
+
+
+def test_classification():
+    names = classification.made_names(200, countries=3)
+    (row,) = classification.measure(names, 0.2, seeds=2, hidden=8, steps=5)
+    assert is_sound({key: value for key, value in row.items() if "±" not in key})
+    rows = classification.measure(names, 0.2, seeds=1, crops=True, peer=False, hidden=8, steps=5)
+    assert [row["on"] for row in rows] == ["texts", "words"]  # a name has no pairs of words
 
 
 def test_page():

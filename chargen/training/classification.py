@@ -26,7 +26,7 @@ from chargen.training.task import LossOutput
 
 QUICK_EVAL_TOKENS = 1 << 19  # at each evaluation during training
 FINAL_EVAL_TOKENS = 1 << 21  # at most, at the end
-BALANCE = 0.5  # power of a class's size by which its texts are weighted, where classes are balanced
+BALANCE = 0.75  # power of a class's size by which its texts are weighted, where classes are balanced
 TINY = 1e-30  # smallest probability of which the logarithm is taken
 LENGTH_JITTER = 16  # tokens; texts whose lengths differ by less meet in any order
 
