@@ -13,11 +13,13 @@ if _typing.TYPE_CHECKING:
     from chargen.classifier import TextClassifier as TextClassifier
     from chargen.data.batches import Coverage as Coverage
     from chargen.data.corpus import Corpus as Corpus
+    from chargen.data.encoding import Coverages as Coverages
     from chargen.data.labelled import Labelled as Labelled
     from chargen.data.text import Text as Text
     from chargen.errors import ChargenError as ChargenError
     from chargen.evaluation.classes import ClassScore as ClassScore
     from chargen.evaluation.language import Score as Score
+    from chargen.evaluation.predictions import Predictions as Predictions
     from chargen.generation.constraints import CharacterConstraint as CharacterConstraint
     from chargen.generation.copy_limit import CopyLimit as CopyLimit
     from chargen.generation.decoder import Clamp as Clamp
@@ -70,6 +72,7 @@ _MODULES = {
     "Corpus": "data.corpus",
     "CorpusRecord": "storage.record",
     "Coverage": "data.batches",
+    "Coverages": "data.encoding",
     "Decoder": "generation.decoder",
     "GradientReach": "inspection.gradients",
     "Labelled": "data.labelled",
@@ -78,6 +81,7 @@ _MODULES = {
     "Line": "inspection.surprise",
     "ModelConfig": "model",
     "Passage": "inspection.copies",
+    "Predictions": "evaluation.predictions",
     "Prefix": "generation.prefix",
     "Ranks": "training.distributed",
     "Record": "storage.record",

@@ -529,6 +529,24 @@ def test_d15_labels_of_any_characters_can_be_told_apart(run, tmp_path):
     assert re.search(r"^  plain +\d", out, re.MULTILINE)
 
 
+def test_the_command_prints_what_predict_many_yields(reader, run, moods, tmp_path):
+    reader.save(tmp_path / "moods")
+    texts = [*moods.texts, "", "日本", "été \t sea"]
+    (tmp_path / "lines.txt").write_text("\n".join(texts), encoding="utf-8")
+    status, out, _ = run("classify", "predict", "-m", "moods", "--file", "lines.txt", "--top", 1)
+    assert status == 0
+    for text, line, classes in zip(
+        texts, out.split("\n")[:-1], reader.predict_many(texts), strict=True
+    ):
+        verdict, _, shown = line.partition("\t")
+        assert shown == text
+        if classes:
+            name, probability = next(iter(classes.items()))
+            assert verdict == f"{name} {probability:.2f}"
+        else:
+            assert verdict.startswith("no verdict: ")
+
+
 @pytest.mark.slow
 def test_d16_a_program_that_keeps_it_open_gets_each_answer_at_once(reader, start, tmp_path):
     reader.save(tmp_path / "moods")

@@ -5,7 +5,7 @@ import torch
 
 from chargen import ChargenError, TextClassifier
 from chargen.cli.options import option_name
-from chargen.data.batches import encode_labelled
+from chargen.data.encoding import encode_labelled
 from chargen.device import (
     agree,
     device_fault,

@@ -13,7 +13,10 @@ import pytest
 import chargen
 
 HELD = ["TextGenerator", "TextClassifier", "Run", "Prefix", "Copies", "Labelled", "Text"]
-RETURNED = ["Surprise", "Report", "Score", "ClassScore", "GradientReach", "ResumePoint", "Record"]
+RETURNED = [
+    *("Surprise", "Report", "Score", "ClassScore", "Predictions", "GradientReach", "ResumePoint"),
+    "Record",
+]
 
 
 def signatures(kind):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,13 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from chargen.data.labelled import Labelled
-from chargen.errors import ChargenError
-from chargen.tokenizers.base import Ids, Tokenizer
+from chargen.tokenizers.base import Ids
 
 SHORTEST_CROP = 0.3  # of a text's length
 MAX_LENGTH = 1000  # tokens of a text that are read
-_LONGEST_PIECE = 16  # characters, of any tokenizer
 
 
 @dataclass(frozen=True)
@@ -135,35 +130,3 @@ class Texts:
         positions = np.where(inside, starts + times + skipped * (times > 0), 0)
         ids = np.where(inside, self.ids[positions].astype(np.int64), 0)
         return torch.from_numpy(ids), torch.from_numpy(lengths)
-
-
-def encode_labelled(
-    data: Labelled, tokenizer: Tokenizer, classes: list[str], max_length: int = MAX_LENGTH
-) -> Texts:
-    """Tokenizes labelled texts, each truncated to `max_length` tokens."""
-    numbers = {name: number for number, name in enumerate(classes)}
-    labels = [numbers.get(label, -1) for label in data.labels]
-    encoded = [encode_truncated(text, tokenizer, max_length) for text in data.texts]
-    coverage = sum((coverage for _, coverage in encoded), Coverage())
-    return Texts.concatenate([ids for ids, _ in encoded], labels, coverage)
-
-
-def encode_truncated(text: str, tokenizer: Tokenizer, max_length: int) -> tuple[Ids, Coverage]:
-    """Returns the first `max_length` tokens of a text, the beginning of a document included.
-
-    Characters that the tokenizer cannot represent are adapted or left out; the coverage says how many.
-    """
-    # Tokenizing the rest of a long text would be wasted.
-    part = text[: _LONGEST_PIECE * max_length].replace("\r\n", "\n").replace("\r", "\n")
-    unknown, readable = 0, part
-    try:
-        ids = tokenizer.encode(part)
-    except ChargenError:
-        readable = tokenizer.adapt(part, skip=True)[0]
-        ids = tokenizer.encode(readable)
-        counts = Counter(unicodedata.normalize("NFC", part))
-        unknown = sum(n for one, n in counts.items() if not tokenizer.adapt(one, skip=True)[0])
-    ids = np.concatenate([np.array(tokenizer.start_tokens(), tokenizer.dtype), ids])
-    cut = len(ids) > max_length or len(text) > _LONGEST_PIECE * max_length
-    coverage = Coverage(1, int(cut), len(part), unknown, int(not readable.strip()))
-    return ids[:max_length], coverage

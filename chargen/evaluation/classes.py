@@ -13,6 +13,7 @@ import torch
 
 from chargen import arguments
 from chargen.data.batches import Texts
+from chargen.evaluation.prefixes import class_logits
 from chargen.model import Classifier
 from chargen.modes import default_modes
 from chargen.suggestions import suggests
@@ -141,20 +142,15 @@ def evaluate(
     classes: list[str],
     indices: npt.NDArray[np.int64] | None = None,
 ) -> ClassScore:
-    """Scores a classifier on texts, or on those at `indices` (N,), in batches of similar length.
+    """Scores a classifier on texts, or on those at `indices` (N,).
 
     The logits of the network are added to the `offsets` of the texts, if they have any.
     """
     indices = np.arange(len(texts)) if indices is None else indices
-    device = model.head.weight.device
-    probabilities = np.zeros((len(indices), len(classes)))
-    order = np.argsort(texts.lengths[indices], kind="stable")
-    for part in np.split(order, np.arange(64, len(order), 64)):
-        ids, lengths = (tensor.to(device) for tensor in texts.batch(indices[part]))
-        logits = model(ids, lengths)[0].cpu().double()
-        if texts.offsets is not None:
-            logits = logits + texts.offsets[indices[part]]
-        probabilities[part] = logits.softmax(-1).numpy()
+    logits = torch.from_numpy(class_logits(model, texts, indices))
+    if texts.offsets is not None:
+        logits = logits + texts.offsets[indices]
+    probabilities = logits.softmax(-1).numpy()
     return ClassScore(probabilities, texts.labels[indices], classes)
 
 

@@ -60,6 +60,13 @@ class Tokenizer(ABC):
         Raises ChargenError for a character that the vocabulary cannot represent.
         """
 
+    def tokens_per_character(self, text: str) -> npt.NDArray[np.int64] | None:
+        """Returns the number of tokens of each character (N,) of a text that can be encoded.
+
+        None where the tokens of a character depend on its neighbours.
+        """
+        return None
+
     def knows(self, text: str) -> bool:
         """Returns whether every character of a text can be encoded."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from chargen.tokenizers.base import Ids, Tokenizer, encode_unicode
 
@@ -18,6 +19,11 @@ class ByteTokenizer(Tokenizer):
     def encode(self, text: str) -> Ids:
         data = encode_unicode(text, "utf-8")
         return np.frombuffer(data, np.uint8).astype(self.dtype, copy=False)
+
+    def tokens_per_character(self, text: str) -> npt.NDArray[np.int64]:
+        ids = self.encode(text)
+        starts = np.flatnonzero(ids & 0xC0 != 0x80)  # every byte but continuations
+        return np.diff(starts, append=len(ids))
 
     def describe(self) -> str:
         return "256 bytes of UTF-8"

@@ -69,6 +69,9 @@ class CharTokenizer(Tokenizer):
             raise _unknown_character(text, position, hint)
         return ids.astype(self.dtype, copy=False)
 
+    def tokens_per_character(self, text: str) -> npt.NDArray[np.int64]:
+        return np.ones(len(text), np.int64)
+
     def look_up(self, text: str) -> npt.NDArray[np.uint16]:
         """Returns the token of each character (N,), `UNKNOWN` where the vocabulary lacks it."""
         return self._table.take(_code_points(text), mode="clip")

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from chargen.data.batches import Augmentation, Coverage, Texts, encode_labelled, encode_truncated
+from chargen.data.batches import Augmentation, Coverage, Texts
 from chargen.data.crops import Examples, add_crops
+from chargen.data.encoding import encode_labelled, encode_truncated
 from chargen.data.labelled import Labelled
 from chargen.device import precision_for
 from chargen.errors import ChargenError

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from chargen import TextGenerator
-from chargen.data.batches import encode_labelled
+from chargen.data.encoding import encode_labelled
 from chargen.inspection.probe import final_states, probe
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +19,10 @@ from chargen.errors import ChargenError
 if TYPE_CHECKING:
     from chargen.classifier import TextClassifier
     from chargen.data.batches import Coverage
+    from chargen.evaluation.predictions import Predictions
 
-_CHUNK = 1 << 16  # bytes of lines that are predicted before their answers are printed
+UNKNOWN = "unknown"  # the answer to a text of which no class is likely enough
+_CHUNK = 1 << 18  # bytes of lines that are predicted before their answers are printed
 
 
 @click.command
@@ -82,19 +85,31 @@ def predict(
     folder, reader = load_classifier(model)
     coverage = reader.coverage([])
     records: list[dict[str, Any]] = []
+    names = [label_text(name) for name in reader.classes]
     for group in groups:
-        for record, covered in _predictions(reader, group, explain):
-            coverage += covered
-            if at_least is not None:
-                record["answer"] = answer(record["classes"], at_least)
+        if explain:
+            for record, covered in _explanations(reader, group):
+                coverage += covered
+                classes = record["classes"]
+                if at_least is not None:
+                    record["answer"] = answer(classes, at_least)
+                if as_json:
+                    records.append(record)
+                    continue
+                shares = [f"{label_text(name)} {value:.2f}" for name, value in classes.items()][:top]
+                unknown = [UNKNOWN] if classes and record.get("answer", "") is None else []
+                verdict = "  ".join([*unknown, *shares]) or _no_verdict(record["text"])
+                _answer([verdict], [record["text"]], len(texts) == 1)
+                if classes:
+                    click.echo(_heat(record["parts"]))
+            continue
+        for predictions in reader.predict_arrays(group):
+            coverage += predictions.coverages.sum()
             if as_json:
-                records.append(record)
-                continue
-            verdict = _verdict(record, top)
-            text = shown(record["text"], sys.stdout)
-            click.echo(verdict if len(texts) == 1 else f"{verdict}\t{text}")
-            if explain and record["classes"]:
-                click.echo(_heat(record["parts"]))
+                records += _records(predictions, at_least)
+            else:
+                verdicts = _verdicts(predictions, names, top, at_least)
+                _answer(verdicts, predictions.texts, len(texts) == 1)
     if as_json:
         record = {"model": folder, "texts": records}
         click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
@@ -129,35 +144,77 @@ def _decoded(lines: list[bytes], before: int) -> Iterator[list[str]]:
     yield texts
 
 
-def _predictions(
-    reader: TextClassifier, texts: list[str], explain: bool
+def _explanations(
+    reader: TextClassifier, texts: list[str]
 ) -> Iterator[tuple[dict[str, Any], Coverage]]:
-    """Yields each text as --json prints it, and how much of it was read."""
+    """Yields each text as --json prints it with --explain, and how much of it was read."""
     coverages = [reader.coverage([text]) for text in texts]
-    predictions = reader.predict_many([] if explain else texts)
     for text, coverage in zip(texts, coverages, strict=True):
-        record: dict[str, Any] = {"text": text, "classes": {}}
-        if explain:
-            record["weights"] = []
-            if not coverage.blank:
-                record["classes"], record["weights"] = reader.explain(text)
-                _, network, ngrams = reader.explain_parts(text)
-                record["parts"] = {"network": network, "ngrams": ngrams}
-        else:
-            record["classes"] = next(predictions)
+        record: dict[str, Any] = {"text": text, "classes": {}, "weights": []}
+        record["parts"] = {"network": [], "ngrams": []}
+        if not coverage.blank:
+            record["classes"], record["weights"] = reader.explain(text)
+            _, network, ngrams = reader.explain_parts(text)
+            record["parts"] = {"network": network, "ngrams": ngrams}
         yield record | {"cut": bool(coverage.cut), "unknown": coverage.unknown}, coverage
 
 
-def _verdict(record: dict[str, Any], top: int) -> str:
-    """Returns the likeliest classes with their probabilities, or why there are none."""
-    if not record["text"].strip():
+def _records(predictions: Predictions, at_least: float | None) -> list[dict[str, Any]]:
+    """Returns each text as --json prints it."""
+    from chargen.evaluation.classes import answer
+
+    coverages = predictions.coverages
+    return [
+        {"text": text, "classes": classes}
+        | ({} if at_least is None else {"answer": answer(classes, at_least)})
+        | {"cut": cut, "unknown": unknown}
+        for text, classes, cut, unknown in zip(
+            predictions.texts,
+            predictions.by_class(),
+            coverages.cut.tolist(),
+            coverages.unknown.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _verdicts(
+    predictions: Predictions, names: list[str], top: int, at_least: float | None
+) -> list[str]:
+    """Returns the verdict on each text; `names` are those of the classes, as they are shown."""
+    order, probabilities = predictions.likeliest(top)
+    pairs = zip(order.ravel().tolist(), probabilities.ravel().tolist(), strict=True)
+    likeliest = (f"{names[index]} {probability:.2f}" for index, probability in pairs)
+    verdicts = ["  ".join(islice(likeliest, order.shape[1])) for _ in predictions.texts]
+    if at_least is not None:
+        sure = (probabilities[:, 0] >= at_least).tolist()
+        verdicts = [
+            verdict if is_sure else f"{UNKNOWN}  {verdict}"
+            for verdict, is_sure in zip(verdicts, sure, strict=True)
+        ]
+    blank = predictions.coverages.blank.tolist()
+    return [
+        _no_verdict(text) if is_blank else verdict
+        for text, is_blank, verdict in zip(predictions.texts, blank, verdicts, strict=True)
+    ]
+
+
+def _answer(verdicts: list[str], texts: list[str], alone: bool) -> None:
+    """Prints each verdict and, unless it is `alone`, the text behind it; all of them at once."""
+    lines = verdicts
+    if not alone:
+        stream = sys.stdout
+        lines = [
+            f"{verdict}\t{shown(text, stream)}" for verdict, text in zip(verdicts, texts, strict=True)
+        ]
+    if lines:
+        click.echo("\n".join(lines))
+
+
+def _no_verdict(text: str) -> str:
+    if not text.strip():
         return "no verdict: the text is empty"
-    if not record["classes"]:
-        return "no verdict: the classifier knows none of its characters"
-    likeliest = list(record["classes"].items())[:top]
-    unknown = ["unknown"] if record.get("answer", "") is None else []
-    shares = [f"{label_text(name)} {probability:.2f}" for name, probability in likeliest]
-    return "  ".join([*unknown, *shares])
+    return "no verdict: the classifier knows none of its characters"
 
 
 def _heat(parts: dict[str, list[tuple[str, float]]]) -> str:

@@ -47,7 +47,8 @@ def probe(
     With --json: accuracy, macro_f1, largest_class, component (layer, kind, place,
     accuracy, means).
     """
-    from chargen.data.batches import MAX_LENGTH, encode_labelled
+    from chargen.data.batches import MAX_LENGTH
+    from chargen.data.encoding import encode_labelled
     from chargen.inspection import probe as probing
 
     texts = read(data, options)
