@@ -7,7 +7,16 @@ import pytest
 import torch
 
 import benchmarks
-from benchmarks import classification, copies, gpu, sampling, saving, scale, training
+from benchmarks import (
+    classification,
+    classification_speed,
+    copies,
+    gpu,
+    sampling,
+    saving,
+    scale,
+    training,
+)
 from chargen.generator import STARTER
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +63,14 @@ def test_scale(monkeypatch, tmp_path):
     monkeypatch.setattr(scale, "STEPS", 1)
     rows = scale.measure([20_000, 40_000], tmp_path)
     assert [row["megabytes"] for row in rows] == [0.02, 0.04]
+
+
+def test_classification_speed(monkeypatch):
+    for name, count in (("LINES", 3000), ("ORDINARY", 100), ("ALONE", 2)):
+        monkeypatch.setattr(classification_speed, name, count)
+    row = classification_speed.measure(layers=1, hidden=8)
+    assert is_sound(row)
+    assert row["prefixes_per_token"] < 0.6
 
 
 def test_copies(monkeypatch, tmp_path):
