@@ -30,6 +30,7 @@ from chargen.training.planner import choose_epochs, fit_length
 from chargen.training.speed import measure_speed
 
 VALIDATION_CROPS = 3000  # at most
+MAX_LOGITS = 1 << 24  # texts and crops times classes; with more, no linear classifier is fitted
 MIN_SHARE = 0.1  # of a budget of minutes, which the network has however long the linear part took
 
 
@@ -78,9 +79,10 @@ def prepare(
         )
     began, config = time.perf_counter(), request.config
     examples = add_crops(data, config.seed)
-    linear, offsets = _fit_linear(examples, classes, request)
-    ngrams = None
-    if len(validation):
+    linear, offsets, ngrams = None, None, None
+    if len(examples.data) * len(classes) <= MAX_LOGITS:
+        linear, offsets = _fit_linear(examples, classes, request)
+    if linear is not None and len(validation):
         score = score_logits(linear.logits(validation.texts), validation.labels, classes)
         ngrams = {"accuracy": score.accuracy, "macro_f1": score.macro_f1}
     beside = linear if request.wide else None
@@ -115,6 +117,8 @@ def prepare(
         coverage = sum(covered, Coverage())
     unit = unit_of(tokenizer)
     remarks = (coverage + validation_texts.coverage).notes(f"{max_length:,} {unit}")
+    if linear is None:
+        remarks.append("the network is alone: so many texts and classes are too many for the n-grams")
     if augmentation.longest:
         remarks.append(
             f"each pass reads another {augmentation.longest:,} {unit} of each text, so that the "

@@ -27,7 +27,7 @@ SMOOTHING = 0.1  # added to the counts of naive Bayes
 FOLDS = 3
 ITERATIONS = 40  # of L-BFGS, at most
 MAX_FEATURES = 1 << 19  # the n-grams of the most texts
-MAX_WEIGHTS = 1 << 24  # n-grams times classes
+MAX_WEIGHTS = 1 << 21  # n-grams times classes
 MAX_CHARACTERS = 8_000_000  # of texts to fit to; of more, a part is drawn
 
 Labels = npt.NDArray[np.int64]
