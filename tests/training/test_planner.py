@@ -14,6 +14,7 @@ from chargen.training.planner import (
     COPIES_OF_BASES,
     COPIES_OF_PARAMETERS,
     choose_dropout,
+    choose_epochs,
     choose_rate,
     choose_width,
     fit_batch,
@@ -162,3 +163,10 @@ def test_the_memory_of_a_training_is_known_beforehand():
     numbers = sum(tensor.numel() for name, tensor in kept.items() if name != "rng")
     most = COPIES_OF_PARAMETERS * config.parameters + COPIES_OF_BASES * config.basis_size
     assert numbers < most < 4 * numbers
+
+
+def test_the_epochs_over_labelled_texts_depend_on_the_texts_alone():
+    assert choose_epochs(160_000, 160_000) == 12
+    assert choose_epochs(120_000, 480_000) == 3  # as many passes over each text, in crops
+    assert choose_epochs(1_600_000, 1_600_000) == 5
+    assert choose_epochs(30_000_000, 30_000_000) == 1
