@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,11 +27,11 @@ from chargen.cli.options import (
 from chargen.cli.output_folder import refuse_other_files, training_folder
 from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say, say_notes, shown
+from chargen.cli.training_report import say_corpus, say_finished, say_result, scores_of
 from chargen.errors import ChargenError, DeviceError
 from chargen.rendering.progress import format_seconds
 
 if TYPE_CHECKING:
-    from chargen.data.corpus import Corpus
     from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
     from chargen.runs.run import Run
     from chargen.runs.state import ResumePoint
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 
 NO_CORPUS = "python-docs, the text of Python's help topics: no CORPUS was given"
-LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be said
 
 
 @click.command
@@ -226,7 +225,7 @@ def train(
         )
         _train(context, request, ranks, folder, resume, save_every)
         if as_json and ranks.is_main:
-            click.echo(json.dumps(_scores(folder), allow_nan=False))
+            click.echo(json.dumps(scores_of(folder), allow_nan=False))
 
 
 @contextmanager
@@ -268,7 +267,7 @@ def _train(
         if saved:
             _refuse_changes(context, saved, folder)
             if saved.finished and request.budget in ({}, dict([saved.config.budget])):
-                _say_finished(saved, folder)
+                say_finished(saved, folder)
                 return
             training = _resume(run, saved, request)
         else:
@@ -281,7 +280,7 @@ def _train(
         if saved and (note := saved.inexact()):
             say(f"note: {note}")
         last = _watch(steps, folder, ranks)
-        _report(last, baselines, folder, len(training.corpus.validation))
+        say_result(last, baselines, folder, len(training.corpus.validation))
 
 
 def _begin(run: Run, request: TrainRequest) -> NewTraining:
@@ -290,7 +289,7 @@ def _begin(run: Run, request: TrainRequest) -> NewTraining:
     from chargen.runs.launch import NewTraining
 
     training = NewTraining(run, request)
-    _say_corpus(training)
+    say_corpus(training)
     if len(training.corpus.validation) < 2 and request.val_fraction:
         say("note: the held-out part is too short to be scored: there will be no score")
     if note := repetition_note(repeated_share(training.corpus)):
@@ -306,7 +305,7 @@ def _resume(run: Run, saved: ResumePoint, request: TrainRequest) -> ResumedTrain
     for fault in saved.faults:
         say(f"note: {fault}; resuming from the state before it")
     training = ResumedTraining(run, saved, request)
-    _say_corpus(training)
+    say_corpus(training)
     config, state = saved.writer.model.config, saved.state
     say(
         f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
@@ -330,61 +329,6 @@ def _refuse_changes(context: click.Context, saved: ResumePoint, folder: Path) ->
                 )
 
 
-def _say_finished(saved: ResumePoint, folder: Path) -> None:
-    scores = _scores(folder)
-    bits = scores["val_bits_per_character"]
-    unit, amount = saved.config.budget
-    say(
-        f"the training in {folder} is finished: {scores['steps']:,} steps in "
-        f"{format_seconds(scores['seconds'])}" + (f", {bits:.3f} bits per character" if bits else "")
-    )
-    say(f"give it a larger budget to continue, for example --{unit} {2 * amount:g}")
-
-
-def _scores(folder: Path) -> dict[str, Any]:
-    """Returns what --json prints, from the config.json of a model."""
-    from chargen.generator import TextGenerator
-
-    writer = TextGenerator.load(folder)
-    scores = writer.record.scores
-    return {
-        "checkpoint": str(folder),
-        "parameters": writer.model.config.parameters,
-        "steps": scores["steps"],
-        "seconds": scores["seconds"],
-        "characters_per_second": scores["characters_per_second"],
-        "val_nats_per_token": scores["val_nats_per_token"],
-        "val_bits_per_character": scores["val_bits_per_character"],
-        "best_step": scores["step"],
-        "seed": writer.record.training["seed"],
-    }
-
-
-def _say_corpus(training: NewTraining | ResumedTraining) -> None:
-    said = len(training.text.notes)
-    say_notes(training.text.notes)
-    if training.text.size > LARGE_TEXT:
-        say(f"reading  {training.text.size / 1e9:,.1f} GB of text")
-    description = _describe(training.corpus)
-    say_notes(training.text.notes[said:])  # of what tokenizing met
-    say(description)
-
-
-def _describe(corpus: Corpus) -> str:
-    tokens = corpus.training[: 1 << 20]
-    characters, _ = corpus.tokenizer.measure(tokens)
-    per_token = characters / len(tokens)
-    unit = "characters" if corpus.tokenizer.kind == "char" else "tokens"
-    sizes = f"{len(corpus.training):,} {unit} to train on, {len(corpus.validation):,} for validation"
-    if (end := corpus.tokenizer.end_id) is not None:
-        counts = [int((part == end).sum()) for part in (corpus.training, corpus.validation)]
-        how = "chosen at random" if corpus.split_seed is not None else "the last ones"
-        sizes += f" ({counts[0]:,} and {counts[1]:,} documents, {how})"
-    if per_token > 1.005:
-        sizes += f", {per_token:.2f} characters each"
-    return f"corpus   {corpus.name}: {sizes}\n         {corpus.tokenizer.describe()}"
-
-
 def _watch(steps: Iterator[Step], folder: Path, ranks: Ranks) -> Step:
     """Shows the steps until the end, or until a signal, which leaves everything saved."""
 
@@ -402,26 +346,3 @@ def _watch(steps: Iterator[Step], folder: Path, ranks: Ranks) -> Step:
                 f"{error}; put that right, then continue from the last saved state with: {command}"
             ) from error
         raise
-
-
-def _report(last: Step, baselines: dict[str, float], folder: Path, held_out: int) -> None:
-    from chargen.evaluation.baselines import better_note
-
-    if last.score:
-        bits, characters = last.score.bits_per_character, f"{last.score.characters:,}"
-        is_all = last.score.tokens + 1 >= held_out
-        part = characters if is_all else f"the first {characters}"
-        of_all = "" if is_all else f" ({held_out:,} tokens are held out)"
-        others = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
-        say(
-            f"done     {bits:.3f} bits per character ({others})\n"
-            f"         {last.score.nats_per_token:.4f} nats per token, on {part} held-out characters"
-            f"{of_all}\n"
-            f"         best at step {last.best_step:,} of {last.number:,}, in "
-            f"{format_seconds(last.seconds)}"
-        )
-        if note := better_note(baselines, bits):
-            say(f"note: {note}")
-    else:
-        say(f"done     {last.number:,} steps in {format_seconds(last.seconds)}, without validation")
-    say(f"model    {folder}\nwrite    chargen sample -m {shlex.quote(str(folder))} --prompt …")
