@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from chargen.inspection.copies import Copies as Copies
     from chargen.inspection.copies import Passage as Passage
     from chargen.inspection.copies import Report as Report
+    from chargen.inspection.explanation import Explanation as Explanation
     from chargen.inspection.gradients import GradientReach as GradientReach
     from chargen.inspection.surprise import Character as Character
     from chargen.inspection.surprise import Line as Line
@@ -74,6 +75,7 @@ _MODULES = {
     "Coverage": "data.batches",
     "Coverages": "data.encoding",
     "Decoder": "generation.decoder",
+    "Explanation": "inspection.explanation",
     "GradientReach": "inspection.gradients",
     "Labelled": "data.labelled",
     "LabelledRecord": "storage.record",

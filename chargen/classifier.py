@@ -9,13 +9,13 @@ from typing import Any, Self
 
 from chargen import arguments
 from chargen.data.batches import FINE_TUNING, MAX_LENGTH, Augmentation, Coverage, Texts
-from chargen.data.encoding import encode_truncated
+from chargen.data.encoding import encode_many, encode_truncated
 from chargen.data.labelled import Labelled, labelled_texts
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, evaluate
 from chargen.evaluation.predictions import PREDICTED, Predictions, predict_batches
 from chargen.generator import TextGenerator
-from chargen.inspection.explanation import explain, explain_linear
+from chargen.inspection.explanation import Explanation, explain, explain_linear
 from chargen.linear import LinearClassifier
 from chargen.model import Classifier, ClassifierConfig
 from chargen.rendering import progress
@@ -191,11 +191,11 @@ class TextClassifier:
         The budget is one of `minutes`, `epochs` and `steps`; without one, as many epochs as suit the
         texts. If the minutes do not suffice for all of the texts, a random part of each long text is
         read at a time. Short texts are also read in crops of one to three words. Without `validation`,
-        `val_fraction` of every class is kept to validate on. With
-        `balance`, every class has the same weight in the loss, however many texts it has.
-        `stack_share` scales the learning rate of the recurrent stack: less than 1 lets pretrained
-        weights change slowly. The first step's `remark` says how much of the texts is not read, and
-        which labels of `validation` are unknown.
+        `val_fraction` of every class is kept to validate on. With `balance`, texts of small classes
+        weigh more, by the power `BALANCE` of the size of their class. `stack_share` scales the
+        learning rate of the recurrent stack: less than 1 lets pretrained weights change slowly. The
+        first step's `remark` says how much of the texts is not read, and which labels of `validation`
+        are unknown.
 
         Raises ChargenError for a label that is not among the classes, and for a `validation` without
         one that is.
@@ -328,7 +328,8 @@ class TextClassifier:
 
     def coverage(self, texts: str | Iterable[str]) -> Coverage:
         """Returns how much of the texts it reads: how many are cut, which characters are unknown."""
-        return sum((self._encode(text)[1] for text in arguments.several(texts, "texts")), Coverage())
+        checked = [self._text(text) for text in arguments.several(texts, "texts")]
+        return encode_many(checked, self.tokenizer, self.record.max_length)[1].sum()
 
     @property
     def longest(self) -> str:
@@ -345,28 +346,22 @@ class TextClassifier:
         The weight is how much the piece counts for the likeliest class, by both parts together; with
         attention pooling, it is where the network looked. See `inspection.explanation.explain`.
         """
-        prediction, network, ngrams = self.explain_parts(text)
-        if not ngrams or self.model.config.pooling == "attention":
-            return prediction, network
-        both = zip(network, ngrams, strict=True)
-        return prediction, [(piece, weight + more) for (piece, weight), (_, more) in both]
+        explanation = self.explain_parts(text)
+        return explanation.prediction, explanation.weights
 
-    def explain_parts(
-        self, text: str
-    ) -> tuple[dict[str, float], list[tuple[str, float]], list[tuple[str, float]]]:
-        """Returns the prediction, and what `explain` does for the network and the n-grams each.
-
-        Without a linear classifier, the list of the n-grams is empty.
-        """
-        ids, coverage = self._encode(text)
-        if coverage.blank:
-            raise _no_verdict(text)
+    def explain_parts(self, text: str) -> Explanation:
+        """Returns the prediction, and what `explain` does for the network and the n-grams each."""
+        ids, _ = self._encode(text)
         prediction = self.predict(text)
         index = self.classes.index(next(iter(prediction)))
-        network = explain(self.model, self.tokenizer, ids, index)
-        pieces = [piece for piece, _ in network]
-        ngrams = [] if self.linear is None else explain_linear(self.linear, pieces, index)
-        return prediction, network, ngrams
+        weights = network = explain(self.model, self.tokenizer, ids, index)
+        ngrams: list[tuple[str, float]] = []
+        if self.linear is not None:
+            ngrams = explain_linear(self.linear, [piece for piece, _ in network], index)
+            if self.model.config.pooling != "attention":
+                both = zip(network, ngrams, strict=True)
+                weights = [(piece, weight + more) for (piece, weight), (_, more) in both]
+        return Explanation(prediction, weights, network, ngrams)
 
     def _texts(self, data: Labelled) -> Texts:
         return encode(data, self.tokenizer, self.classes, self.record.max_length, self.linear)

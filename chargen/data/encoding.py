@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.data.batches import MAX_LENGTH, Coverage, Texts
-from chargen.data.labelled import Labelled
+from chargen.data.labelled import Labelled, class_indices
 from chargen.errors import ChargenError
 from chargen.tokenizers.base import Ids, Tokenizer
 
@@ -39,8 +39,7 @@ def encode_labelled(
     data: Labelled, tokenizer: Tokenizer, classes: list[str], max_length: int = MAX_LENGTH
 ) -> Texts:
     """Tokenizes labelled texts, each truncated to `max_length` tokens."""
-    numbers = {name: number for number, name in enumerate(classes)}
-    labels = np.array([numbers.get(label, -1) for label in data.labels], np.int64)
+    labels = class_indices(data.labels, classes)
     texts, coverages = encode_many(data.texts, tokenizer, max_length)
     return Texts(texts.ids, texts.ends, labels, coverages.sum())
 

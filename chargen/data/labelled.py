@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from chargen import arguments
 from chargen.data.tables import example, read_table, refuse_or_note
@@ -193,6 +194,12 @@ class Labelled:
                 "name the column that holds the labels with {label}",
             )
         return cls(texts, labels, file.name, file.sha256, notes)
+
+
+def class_indices(labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Returns the index of each of the `labels` (N,) in `classes`; -1 for one that is not there."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.array([numbers.get(label, -1) for label in labels], np.int64)
 
 
 def labelled_texts(data: Any, name: str) -> Labelled:

@@ -13,6 +13,7 @@ import torch
 
 from chargen import arguments
 from chargen.data.batches import Texts
+from chargen.data.labelled import class_indices
 from chargen.evaluation.prefixes import class_logits
 from chargen.model import Classifier
 from chargen.modes import default_modes
@@ -156,6 +157,5 @@ def evaluate(
 
 def score_logits(logits: torch.Tensor, labels: list[str], classes: list[str]) -> ClassScore:
     """Scores logits (N, C) by the `labels` of their texts."""
-    numbers = {name: number for number, name in enumerate(classes)}
-    indices = np.array([numbers.get(label, -1) for label in labels], np.int64)
-    return ClassScore(logits.double().softmax(-1).numpy(), indices, classes)
+    probabilities = logits.double().softmax(-1).numpy()
+    return ClassScore(probabilities, class_indices(labels, classes), classes)

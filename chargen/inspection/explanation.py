@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -10,6 +12,15 @@ from chargen.linear import LinearClassifier
 from chargen.model import Classifier
 from chargen.modes import default_modes
 from chargen.tokenizers.base import Ids, Tokenizer
+
+
+class Explanation(NamedTuple):
+    """A prediction, and (piece, weight) for each piece of its text."""
+
+    prediction: dict[str, float]  # probability by class, likeliest first
+    weights: list[tuple[str, float]]  # of both parts together; with attention, of the network alone
+    network: list[tuple[str, float]]
+    ngrams: list[tuple[str, float]]  # empty without a linear classifier
 
 
 @default_modes()

@@ -220,13 +220,18 @@ def read_tensors(
     data = atomic.read(folder, sums, name, limit)
     if len(data) < 2 * config.parameters:  # two bytes each, if they were saved in half precision
         raise ChargenError(f"{path} is too small for {config.parameters:,} weights")
-    try:
-        tensors = load_tensors(data)
-    except Exception as error:  # bytes made to mislead the parser can raise anything
-        raise ChargenError(f"{path} is damaged: {error}") from error
+    tensors = _parsed(path, data)
     if isinstance(config, ClassifierConfig):
         return Classifier.new(config, seed=0), tensors
     return LanguageModel.new(config, seed=0), tensors
+
+
+def _parsed(path: Path, data: bytes) -> dict[str, Tensor]:
+    """Returns the tensors of a file's bytes; raises ChargenError for anything else."""
+    try:
+        return load_tensors(data)
+    except Exception as error:  # bytes made to mislead the parser can raise anything
+        raise ChargenError(f"{path} is damaged: {error}") from error
 
 
 def read_linear(folder: Path, sums: dict[str, str], config: ModelConfig) -> LinearClassifier:
@@ -236,10 +241,10 @@ def read_linear(folder: Path, sums: dict[str, str], config: ModelConfig) -> Line
     """
     path = folder / _NGRAMS
     data = atomic.read(folder, sums, _NGRAMS, _MAX_NGRAMS_BYTES)
+    tensors = _parsed(path, data)
     try:
-        tensors = load_tensors(data)
         hashes = tensors.pop("hashes").numpy().view(np.uint64)
-    except Exception as error:  # bytes made to mislead the parser can raise anything
+    except (KeyError, TypeError, ValueError) as error:  # missing, or of another type
         raise ChargenError(f"{path} is damaged: {error}") from error
     if hashes.ndim != 1 or not (hashes[1:] > hashes[:-1]).all():
         raise ChargenError(f"{path} is damaged: its n-grams are not in ascending order")

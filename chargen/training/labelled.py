@@ -10,13 +10,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 
-from chargen.data.batches import Augmentation, Coverage, Texts
+from chargen.data.batches import Augmentation, Texts
 from chargen.data.crops import Examples, add_crops
-from chargen.data.encoding import encode_labelled, encode_truncated
-from chargen.data.labelled import Labelled
+from chargen.data.encoding import encode_labelled, encode_many
+from chargen.data.labelled import Labelled, class_indices
 from chargen.device import precision_for
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import score_logits
@@ -113,12 +112,11 @@ def prepare(
     )
     coverage = texts.coverage
     if examples.cropped:  # of the texts alone
-        covered = (encode_truncated(text, tokenizer, max_length)[1] for text in data.texts)
-        coverage = sum(covered, Coverage())
+        coverage = encode_many(data.texts, tokenizer, max_length)[1].sum()
     unit = unit_of(tokenizer)
     remarks = (coverage + validation_texts.coverage).notes(f"{max_length:,} {unit}")
     if linear is None:
-        remarks.append("the network is alone: so many texts and classes are too many for the n-grams")
+        remarks.append("too many texts and classes for n-grams: the network classifies alone")
     if augmentation.longest:
         remarks.append(
             f"each pass reads another {augmentation.longest:,} {unit} of each text, so that the "
@@ -148,11 +146,9 @@ def _fit_linear(
     examples: Examples, classes: list[str], request: ClassifierRequest
 ) -> tuple[LinearClassifier, torch.Tensor]:
     """Returns a linear classifier, and its logits out of fold for the N examples (N, C)."""
-    numbers = {name: number for number, name in enumerate(classes)}
-    labels = np.array([numbers[label] for label in examples.data.labels], np.int64)
     return cross_fit(
         examples.data.texts,
-        labels,
+        class_indices(examples.data.labels, classes),
         examples.sources,
         len(classes),
         power=BALANCE if request.balance else 0.0,

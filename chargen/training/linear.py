@@ -70,32 +70,33 @@ def cross_fit(
     sizes = np.maximum(1, np.bincount(targets, minlength=num_classes))
     weighting = ((len(targets) / (num_classes * sizes)) ** power)[targets]
 
-    def fitted(rows: npt.NDArray[np.int64], prior: float) -> Tensor:
+    def fitted(rows: npt.NDArray[np.int64], priors: Sequence[float]) -> list[Tensor]:
+        """Returns the weights and the bias (F + 1, C) of a fit to some rows, for each of `priors`."""
         one_hot = F.one_hot(torch.from_numpy(targets[rows]), num_classes).float()
         of_rows = _rows(features, rows)
-        start = prior * _naive_bayes(of_rows, one_hot, torch.from_numpy(idf))
-        return _regression(of_rows, one_hot, torch.from_numpy(weighting[rows]).float(), start)
+        columns = of_rows.transpose(0, 1).to_sparse_csr()
+        bayes = _naive_bayes(columns, one_hot, torch.from_numpy(idf))
+        weights = torch.from_numpy(weighting[rows]).float()
+        return [_regression(of_rows, columns, one_hot, weights, prior * bayes) for prior in priors]
 
-    best: tuple[float, float, float, Tensor] | None = None
-    for prior in PRIORS:
-        logits = torch.zeros(len(part), num_classes)
-        for fold in range(FOLDS):
-            own = np.flatnonzero(folds == fold)
-            weights = fitted(np.flatnonzero(folds != fold), prior)
-            logits[own] = _rows(features, own) @ weights[:-1] + weights[-1]
-        scale = best_scale(logits, targets)
-        logits *= scale
-        loss = float(
-            F.cross_entropy(logits[first_of_source], torch.from_numpy(targets[first_of_source]))
-        )
-        if best is None or loss < best[0]:
-            best = loss, prior, scale, logits
-    assert best is not None
-    _, prior, scale, logits = best
-    weights = scale * fitted(np.arange(len(part)), prior)
+    by_prior = torch.zeros(len(PRIORS), len(part), num_classes)  # logits out of fold
+    for fold in range(FOLDS):
+        own = np.flatnonzero(folds == fold)
+        features_of_fold = _rows(features, own)
+        for logits, weights in zip(
+            by_prior, fitted(np.flatnonzero(folds != fold), PRIORS), strict=True
+        ):
+            logits[own] = features_of_fold @ weights[:-1] + weights[-1]
+    scales = [best_scale(logits, targets) for logits in by_prior]
+    by_prior *= torch.tensor(scales)[:, None, None]
+    of_texts = torch.from_numpy(targets[first_of_source])
+    losses = [float(F.cross_entropy(logits[first_of_source], of_texts)) for logits in by_prior]
+    best = losses.index(min(losses))
+    (weights,) = fitted(np.arange(len(part)), PRIORS[best : best + 1])
+    weights = scales[best] * weights
     classifier = LinearClassifier(hashes, idf, rounded(weights[:-1]), rounded(weights[-1]))
     out_of_fold = torch.zeros(len(texts), num_classes)
-    out_of_fold[chosen] = logits
+    out_of_fold[chosen] = by_prior[best]
     others = np.flatnonzero(~drawn)  # which it was not fitted to at all
     out_of_fold[others] = classifier.logits([texts[index] for index in others.tolist()])
     return LinearFit(classifier, out_of_fold)
@@ -173,21 +174,27 @@ def _stacked(matrices: list[Tensor], columns: int) -> Tensor:
     )
 
 
-def _naive_bayes(features: Tensor, targets: Tensor, idf: Tensor) -> Tensor:
+def _naive_bayes(columns: Tensor, targets: Tensor, idf: Tensor) -> Tensor:
     """Returns the weights (F, C) of multinomial naive Bayes, for features of unit length.
 
-    An n-gram counts once in each text. Over the classes, the weights of each n-gram have the mean 0.
+    `columns` (F, N) are the features, transposed. An n-gram counts once in each text. Over the
+    classes, the weights of each n-gram have the mean 0.
     """
-    ones = torch.ones_like(features.values())
-    present = sparse(features.crow_indices(), features.col_indices(), ones, features.shape[1])
-    counts = _transposed(present) @ targets + SMOOTHING  # (F, C)
+    ones = torch.ones_like(columns.values())
+    present = sparse(columns.crow_indices(), columns.col_indices(), ones, columns.shape[1])
+    counts = present @ targets + SMOOTHING  # (F, C)
     weights = (counts / counts.sum(0)).log()
     return (weights - weights.mean(1, keepdim=True)) / idf[:, None]
 
 
-def _regression(features: Tensor, targets: Tensor, weighting: Tensor, start: Tensor) -> Tensor:
-    """Returns the weights and the bias (F + 1, C) of a logistic regression shrunk towards `start`."""
-    columns, number = _transposed(features), len(targets)
+def _regression(
+    features: Tensor, columns: Tensor, targets: Tensor, weighting: Tensor, start: Tensor
+) -> Tensor:
+    """Returns the weights and the bias (F + 1, C) of a logistic regression shrunk towards `start`.
+
+    `columns` (F, N) are the features (N, F), transposed.
+    """
+    number = len(targets)
     weights = torch.cat([start, start.new_zeros(1, start.shape[1])]).requires_grad_()
     decay = 1 / (STRENGTH * number)
     optimizer = torch.optim.LBFGS(
@@ -210,7 +217,3 @@ def _regression(features: Tensor, targets: Tensor, weighting: Tensor, start: Ten
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return weights.detach()
-
-
-def _transposed(matrix: Tensor) -> Tensor:
-    return matrix.transpose(0, 1).to_sparse_csr()

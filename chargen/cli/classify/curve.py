@@ -12,6 +12,7 @@ from chargen.cli.classify.training_options import (
     TrainingOptions,
     describe_score,
     new_classifier,
+    shape_options,
     training_options,
 )
 from chargen.cli.options import Number, Source, json_option
@@ -38,11 +39,7 @@ _VERDICTS = {
     help="Passes over the texts of each share.  [default: as many as suit the texts]",
 )
 @click.option("--val", type=Source(), metavar="FILE", help="Labelled texts to validate on.")
-@click.option(
-    "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Recurrent cell."
-)
-@click.option("--layers", type=click.IntRange(1, 100), default=2, help="Number of layers.")
-@click.option("--bidirectional", is_flag=True, help="Read every text in both directions.")
+@shape_options
 @training_options
 @table_options
 @json_option

@@ -153,8 +153,7 @@ def _explanations(
         record: dict[str, Any] = {"text": text, "classes": {}, "weights": []}
         record["parts"] = {"network": [], "ngrams": []}
         if not coverage.blank:
-            record["classes"], record["weights"] = reader.explain(text)
-            _, network, ngrams = reader.explain_parts(text)
+            record["classes"], record["weights"], network, ngrams = reader.explain_parts(text)
             record["parts"] = {"network": network, "ngrams": ngrams}
         yield record | {"cut": bool(coverage.cut), "unknown": coverage.unknown}, coverage
 

@@ -17,6 +17,7 @@ from chargen.cli.classify.training_options import (
     chosen_device,
     describe_score,
     new_classifier,
+    shape_options,
     training_options,
 )
 from chargen.cli.options import Number, Source, was_given
@@ -61,11 +62,7 @@ _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embeddi
     default=1.0,
     help="Factor on the learning rate of the stack; below 1, pretrained weights change slowly.",
 )
-@click.option(
-    "--cell", type=click.Choice(["lstm", "gru", "rnn"]), default="lstm", help="Recurrent cell."
-)
-@click.option("--layers", type=click.IntRange(1, 100), default=2, help="Number of layers.")
-@click.option("--bidirectional", is_flag=True, help="Read every text in both directions.")
+@shape_options
 @click.option(
     "--wide/--no-wide",
     default=True,

@@ -92,6 +92,22 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options for the shape of one classifier."""
+    for option in (
+        click.option("--bidirectional", is_flag=True, help="Read every text in both directions."),
+        click.option("--layers", type=click.IntRange(1, 100), default=2, help="Number of layers."),
+        click.option(
+            "--cell",
+            type=click.Choice(["lstm", "gru", "rnn"]),
+            default="lstm",
+            help="Recurrent cell.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def chosen_device(options: TrainingOptions) -> torch.device:
     """Returns the device of the options, and says where it is not the one that was expected."""
     from chargen.device import device_notes, find_device
