@@ -56,6 +56,8 @@ class LinearClassifier:
         """Returns the same classifier with all logits times `factor`, the inverse of a temperature."""
         return replace(self, weights=rounded(self.weights * factor), bias=rounded(self.bias * factor))
 
+    @default_modes()
+    @torch.no_grad()
     def contributions(self, text: str, index: int) -> npt.NDArray[np.float64]:
         """Returns how much each character of a text adds to the logit of the class `index`, (T,).
 

@@ -34,10 +34,12 @@ def test_w4_w25_an_open_tab_outlives_the_server_and_a_training_its_crash(
         page.locator("#minutes input").fill("0.35")
         page.locator("#train").click()
         expect(page.locator("#sample .sheet")).to_be_visible(timeout=60_000)
+        page.evaluate("window.beforeTheCrash = true")
         process.kill()
         process.wait()
         expect(page.locator("#connection")).to_contain_text("does not answer any more", timeout=20_000)
     with serve(tmp_path, "--port", port) as (url, _):
+        page.wait_for_function("!window.beforeTheCrash", timeout=60_000)  # Gradio has reloaded the page
         expect(page.locator("#connection")).to_contain_text("was started anew", timeout=30_000)
         picture(page, "restarted", full_page=False)
         page.locator("#connection button").click()

@@ -182,8 +182,13 @@ class WriteTab:
             concurrency_limit=4,
             **UNCHECKED,
         ).then(**show_bars)
+        # One click after another counts. `LATEST` would handle the last with what the first had clicked.
         self.written.select(
-            self.choose_sheet, self.draft, [self.draft, self.message], **UNCHECKED
+            self.choose_sheet,
+            self.draft,
+            [self.draft, self.message],
+            trigger_mode="multiple",
+            **UNCHECKED,
         ).then(**show_bars)
         self.download_button.click(None, js=_DOWNLOAD, api_visibility="private")
         self.copies_button.click(
