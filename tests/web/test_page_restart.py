@@ -39,7 +39,9 @@ def test_w4_w25_an_open_tab_outlives_the_server_and_a_training_its_crash(
         process.wait()
         expect(page.locator("#connection")).to_contain_text("does not answer any more", timeout=20_000)
     with serve(tmp_path, "--port", port) as (url, _):
-        page.wait_for_function("!window.beforeTheCrash", timeout=60_000)  # Gradio has reloaded the page
+        page.wait_for_function(
+            "!window.beforeTheCrash", timeout=60_000
+        )  # Gradio has reloaded the page
         expect(page.locator("#connection")).to_contain_text("was started anew", timeout=30_000)
         picture(page, "restarted", full_page=False)
         page.locator("#connection button").click()

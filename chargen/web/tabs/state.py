@@ -99,7 +99,9 @@ class StatePart:
         self.find_button.click(
             self.find_components, [model, text], self.components, concurrency_limit=4, **UNCHECKED
         )
-        self.components.select(self.choose_component, None, component, **UNCHECKED)
+        self.components.select(
+            self.choose_component, None, component, trigger_mode="multiple", **UNCHECKED
+        )
         self.save_button.click(
             self.draw, [model, text, *component], self.picture, concurrency_limit=4, **UNCHECKED
         ).then(None, self.picture, js=_SAVE, api_visibility="private")
