@@ -182,7 +182,7 @@ class WriteTab:
             concurrency_limit=4,
             **UNCHECKED,
         ).then(**show_bars)
-        # One click after another counts. `LATEST` would handle the last with what the first had clicked.
+        # Each click counts. `LATEST` would handle the last one with what the first had clicked.
         self.written.select(
             self.choose_sheet,
             self.draft,
