@@ -42,8 +42,10 @@ if _typing.TYPE_CHECKING:
     from chargen.model import LanguageModel as LanguageModel
     from chargen.model import ModelConfig as ModelConfig
     from chargen.model import StateComponent as StateComponent
+    from chargen.runs.classifier_run import ClassifierResumePoint as ClassifierResumePoint
+    from chargen.runs.classifier_run import ClassifierRun as ClassifierRun
+    from chargen.runs.run import ResumePoint as ResumePoint
     from chargen.runs.run import Run as Run
-    from chargen.runs.state import ResumePoint as ResumePoint
     from chargen.storage.record import ClassifierRecord as ClassifierRecord
     from chargen.storage.record import CorpusRecord as CorpusRecord
     from chargen.storage.record import LabelledRecord as LabelledRecord
@@ -51,6 +53,8 @@ if _typing.TYPE_CHECKING:
     from chargen.tokenizers.base import Tokenizer as Tokenizer
     from chargen.training.config import TrainConfig as TrainConfig
     from chargen.training.distributed import Ranks as Ranks
+    from chargen.training.labelled import Preparation as Preparation
+    from chargen.training.labelled import PreparedTraining as PreparedTraining
     from chargen.training.loop import Step as Step
     from chargen.training.state import TrainingState as TrainingState
 
@@ -67,6 +71,8 @@ _MODULES = {
     "Classifier": "model",
     "ClassifierConfig": "model",
     "ClassifierRecord": "storage.record",
+    "ClassifierResumePoint": "runs.classifier_run",
+    "ClassifierRun": "runs.classifier_run",
     "ComponentCorrelation": "inspection.components",
     "Copies": "inspection.copies",
     "CopyLimit": "generation.copy_limit",
@@ -85,10 +91,12 @@ _MODULES = {
     "Passage": "inspection.copies",
     "Predictions": "evaluation.predictions",
     "Prefix": "generation.prefix",
+    "Preparation": "training.labelled",
+    "PreparedTraining": "training.labelled",
     "Ranks": "training.distributed",
     "Record": "storage.record",
     "Report": "inspection.copies",
-    "ResumePoint": "runs.state",
+    "ResumePoint": "runs.run",
     "Run": "runs.run",
     "Sampler": "generation.sampler",
     "Score": "evaluation.language",

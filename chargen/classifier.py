@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,12 +21,20 @@ from chargen.linear import LinearClassifier
 from chargen.model import Classifier, ClassifierConfig
 from chargen.rendering import progress
 from chargen.storage import checkpoint
-from chargen.storage.record import ClassifierRecord, LabelledRecord
+from chargen.storage.record import ClassifierRecord
 from chargen.suggestions import MAKES, suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 from chargen.tokenizers.build import build_tokenizer
 from chargen.training.config import TrainConfig
-from chargen.training.labelled import ClassifierRequest, encode, prepare, unit_of
+from chargen.training.labelled import (
+    ClassifierRequest,
+    PreparedTraining,
+    TrainingTexts,
+    encode,
+    prepare,
+    scores_of,
+    unit_of,
+)
 from chargen.training.loop import Step, train
 from chargen.training.state import TrainingState
 
@@ -153,11 +162,11 @@ class TextClassifier:
     def load(cls, folder: str | Path) -> TextClassifier:
         """Loads a checkpoint folder. Raises ChargenError if it does not hold a sound classifier."""
         model, tokenizer, record, linear = checkpoint.load(Path(folder), checkpoint.CLASSIFIER)
-        classes: Any = record.pop("classes", None)
         max_length = record.get("max_length")
-        named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-        if not named or len(set(classes)) != len(classes) or len(classes) != model.config.classes:
-            raise ChargenError(f"{folder} is damaged: it does not name its classes")
+        try:
+            classes = checkpoint.checked_classes(record.pop("classes", None), model.config)
+        except ChargenError as error:
+            raise error.within(f"{folder} is damaged") from error
         if not isinstance(max_length, int) or max_length < 1:
             raise ChargenError(f"{folder} is damaged: max_length is {max_length!r}")
         return cls(model, tokenizer, classes, ClassifierRecord.from_json(record), linear)
@@ -200,6 +209,40 @@ class TextClassifier:
         Raises ChargenError for a label that is not among the classes, and for a `validation` without
         one that is.
         """
+        prepared = self.prepare(
+            data,
+            validation,
+            minutes=minutes,
+            epochs=epochs,
+            steps=steps,
+            val_fraction=val_fraction,
+            batch=batch,
+            learning_rate=learning_rate,
+            balance=balance,
+            stack_share=stack_share,
+            seed=seed,
+        )
+        return self.train_on(prepared)
+
+    def prepare(
+        self,
+        data: Labelled,
+        validation: Labelled | None = None,
+        *,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        steps: int | None = None,
+        val_fraction: float = 0.1,
+        batch: int = BATCH,
+        learning_rate: float = LEARNING_RATE,
+        balance: bool = False,
+        stack_share: float = 1.0,
+        seed: int = 0,
+    ) -> PreparedTraining:
+        """Returns a training that can begin; parameters and errors are those of `train`.
+
+        The linear classifier is fitted when the first step is asked for, or the `preparation`.
+        """
         data = labelled_texts(data, "data")
         validation = None if validation is None else labelled_texts(validation, "validation")
         batch = arguments.count(batch, "batch", 1)
@@ -207,45 +250,41 @@ class TextClassifier:
         if unknown := sorted(set(data.labels) - set(self.classes)):
             raise ChargenError(f"the classifier has no class {unknown[0]!r}")
         remarks = [] if validation is None else validation.check_labels(self.classes)
-        if validation is None:
-            data, validation = data.split(val_fraction, seed)
+        reading = self.tokenizer, self.classes, self.record.max_length
+        texts = TrainingTexts.of(*reading, data, validation, val_fraction, seed)
         open_end = minutes is None and epochs is None and steps is None
         config = TrainConfig(
             minutes,
             1.0 if open_end else epochs,
             steps,
             learning_rate=learning_rate,
-            batch=max(1, min(batch, len(data) // 4)),
+            batch=max(1, min(batch, len(texts.data) // 4)),
             seed=seed,
         )
         request = ClassifierRequest(
             config, open_end, self._wide, balance, stack_share, self._augmentation
         )
-        return self._train(data, validation, request, remarks)
+        return PreparedTraining(texts, partial(prepare, self.model, texts, request), tuple(remarks))
 
-    def _train(
-        self, data: Labelled, validation: Labelled, request: ClassifierRequest, remarks: list[str]
-    ) -> Iterator[Step]:
-        """Yields the steps of `train`; the `remarks` come with the first one."""
-        reading = self.tokenizer, self.classes, self.record.max_length
-        prepared = prepare(self.model, *reading, data, validation, request)
-        self.linear, config = prepared.linear, prepared.config
-        self.record.corpus = LabelledRecord(data.name, data.sha256, len(data))
-        augmentation = asdict(prepared.augmentation)
-        self.record.training = {**asdict(config), **augmentation, "balance": request.balance}
-        ngrams = {} if prepared.ngrams is None else {"ngrams": prepared.ngrams}
-        self.record.scores = ngrams
-        remarks += prepared.remarks
-        state = TrainingState.begin(self.model, config, request.stack_share)
-        state.threads = prepared.threads
-        for step in train(self.model, prepared.task, config, state):
+    def train_on(
+        self, prepared: PreparedTraining, state: TrainingState | None = None
+    ) -> Generator[Step]:
+        """Yields the steps of a prepared training; `state` continues one that was begun."""
+        preparation, remarks = prepared.preparation, prepared.remarks
+        config, task = preparation.config, prepared.texts.task(preparation)
+        if state is None:
+            state = prepared.begin(self.model)
+        ngrams = {} if preparation.ngrams is None else {"ngrams": preparation.ngrams}
+        self.linear, self.record.scores = preparation.linear, ngrams
+        self.record.corpus, self.record.training = prepared.texts.corpus, preparation.record()
+        for step in train(self.model, task, config, state):
             if remarks:
                 step = replace(step, remark="; ".join([*remarks, step.remark]).removesuffix("; "))
                 remarks.clear()
             if step.finished and self.linear is not None:
-                self.linear = self.linear.scaled(prepared.task.scale)
+                self.linear = self.linear.scaled(task.scale)
             if step.score or step.finished:
-                self.record.scores = _scores(step) | ngrams
+                self.record.scores = scores_of(step) | ngrams
             yield step
 
     def fit(
@@ -282,23 +321,6 @@ class TextClassifier:
         )
         progress.show(training, lambda step: f"accuracy {step.score.accuracy:.1%}")
         return self
-
-    def keep(self, steps: Iterator[Step], folder: str | Path) -> Generator[Step]:
-        """Yields the steps of a training; saves the classifier whenever it is the best so far.
-
-        If no step was evaluated, the last classifier is saved, even if the loop is left early.
-        """
-        step, saved = None, False
-        try:
-            for step in steps:
-                if step.finished or (step.evaluated and step.best_step == step.number):
-                    self.save(folder)
-                    saved = True
-                yield step
-        except GeneratorExit:
-            if step and not saved:
-                self.save(folder)
-            raise
 
     def predict(self, text: str) -> dict[str, float]:
         """Returns the probability of each class, likeliest first.
@@ -379,14 +401,3 @@ def _no_verdict(text: str) -> ChargenError:
     if not text.strip():
         return ChargenError("there is no verdict on an empty text")
     return ChargenError(f"there is no verdict: the classifier knows no character of {text[:40]!r}")
-
-
-def _scores(step: Step) -> dict[str, Any]:
-    score: ClassScore | None = step.score
-    return {
-        **step.summary(),
-        "accuracy": score.accuracy if score else None,
-        "macro_f1": score.macro_f1 if score else None,
-        "calibration_error": score.calibration_error if score else None,
-        "final": step.finished,
-    }

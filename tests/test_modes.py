@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chargen import Labelled, Run, TextClassifier, TextGenerator
+from chargen import ClassifierRun, Labelled, Run, TextClassifier, TextGenerator
 from chargen.training.config import TrainConfig
 
 
@@ -70,8 +70,9 @@ def generator(verse, folder):
 def classifier(moods, folder):
     """Trains, keeps, loads and uses a classifier; returns all that it gave."""
     reader = TextClassifier.new(moods, hidden_size=8, embedding_size=8)
-    for _ in reader.keep(reader.train(moods, steps=3), folder / "reader"):
-        pass
+    with ClassifierRun(folder / "reader") as run:
+        for _ in run.begin(reader, reader.prepare(moods, steps=3)):
+            pass
     reader = TextClassifier.load(folder / "reader")
     return [
         list(reader.predict("the sea was good").items()),

@@ -12,10 +12,11 @@ import pytest
 
 import chargen
 
-HELD = ["TextGenerator", "TextClassifier", "Run", "Prefix", "Copies", "Labelled", "Text"]
+HELD = ["TextGenerator", "TextClassifier", "Run", "ClassifierRun", "Prefix", "Copies"]
+HELD += ["Labelled", "Text"]
 RETURNED = [
     *("Surprise", "Report", "Score", "ClassScore", "Predictions", "GradientReach", "ResumePoint"),
-    "Record",
+    *("Record", "ClassifierResumePoint"),
 ]
 
 

@@ -10,6 +10,8 @@ from chargen.cli.terminal import say
 from chargen.errors import ChargenError
 from chargen.storage.atomic import MANIFEST
 
+_RESUME = "resume its training with --resume, "
+
 
 def training_folder(
     out: str | None,
@@ -25,23 +27,56 @@ def training_folder(
     `sources` are given, on this text. Raises ChargenError where `free_folder` does.
     """
     from chargen.data.text import BUILTIN, name_of
+    from chargen.storage.checkpoint import TRAINING
 
     name = name_of(sources or [BUILTIN])
-    if out is None:
-        _refuse_path(name)
     if out is None and resume:
-        checkpoints = Path("checkpoints")
-        trained = sorted(checkpoints.glob("*/resume"), key=lambda states: states.stat().st_mtime)
-        folders = [states.parent for states in reversed(trained)]
-        if sources:
-            pattern = rf"{re.escape(name)}(-\d+)?"
-            folders = [folder for folder in folders if re.fullmatch(pattern, folder.name)]
-        if not folders:
-            return checkpoints / name
-        folder = folders[0] if len(folders) == 1 else _trained_on(folders, sources, encoding, columns)
-        say(f"resuming {folder}")
-        return folder
-    return free_folder(out, name, overwrite or resume, "resume its training with --resume, ")
+        if folders := _trained(name if sources else None, TRAINING):
+            folder = folders[0]
+            if len(folders) > 1:
+                folder = _trained_on(folders, sources, encoding, columns)
+            say(f"resuming {folder}")
+            return folder
+        return Path("checkpoints", name)
+    return free_folder(out, name, overwrite or resume, _RESUME)
+
+
+def classifier_folder(out: str | None, data: str | None, resume: bool, overwrite: bool) -> Path:
+    """Returns the folder for a training of a classifier on `data`, as `training_folder` does."""
+    from chargen.data.text import name_of
+    from chargen.runs.state import saved_settings
+    from chargen.storage.checkpoint import CLASSIFIER_TRAINING
+
+    name = name_of([data or "languages"])
+    if out is None and resume:
+        if folders := _trained(None if data is None else name, CLASSIFIER_TRAINING):
+            # Two tables can have the same name.
+            path = data and str(Path(data).absolute())
+            same = [
+                folder for folder in folders if data and saved_settings(folder).get("data") == path
+            ]
+            folder = (same or folders)[0]
+            say(f"resuming {folder}")
+            return folder
+        return Path("checkpoints", name)
+    return free_folder(out, name, overwrite or resume, _RESUME)
+
+
+def _trained(name: str | None, kind: str) -> list[Path]:
+    """Returns the folders under checkpoints with a training of a kind, the last one first.
+
+    With a `name`, they are those that trainings on sources of that name had.
+    """
+    from chargen.runs.state import kind_of, state_folders
+
+    if name is not None:
+        _refuse_path(name)
+    states = Path("checkpoints").glob("*/resume")
+    folders = [path.parent for path in sorted(states, key=lambda path: -path.stat().st_mtime)]
+    if name is not None:
+        pattern = re.compile(rf"{re.escape(name)}(-\d+)?")
+        folders = [folder for folder in folders if pattern.fullmatch(folder.name)]
+    return [folder for folder in folders if kind in map(kind_of, state_folders(folder))]
 
 
 def free_folder(out: str | None, name: str, reuse: bool, choices: str = "") -> Path:

@@ -22,19 +22,17 @@ from chargen.cli.options import (
     seed_option,
     tokenizer_option,
     vocab_size_option,
-    was_given,
 )
 from chargen.cli.output_folder import refuse_other_files, training_folder
-from chargen.cli.progress_bar import watch
+from chargen.cli.resuming import refuse_changes, say_finished, watch_kept
 from chargen.cli.terminal import say, say_notes, shown
-from chargen.cli.training_report import say_corpus, say_finished, say_result, scores_of
+from chargen.cli.training_report import say_corpus, say_result, scores_of
 from chargen.errors import ChargenError, DeviceError
 from chargen.rendering.progress import format_seconds
 
 if TYPE_CHECKING:
     from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
-    from chargen.runs.run import Run
-    from chargen.runs.state import ResumePoint
+    from chargen.runs.run import ResumePoint, Run
     from chargen.training.distributed import Ranks
     from chargen.training.loop import Step
 
@@ -265,9 +263,9 @@ def _train(
     with Run(folder, save_every, ranks) as run:
         saved = run.saved(device) if resume else None
         if saved:
-            _refuse_changes(context, saved, folder)
+            refuse_changes(context, saved.settings, folder, free=["corpus"])
             if saved.finished and request.budget in ({}, dict([saved.config.budget])):
-                say_finished(saved, folder)
+                _say_finished(saved, folder)
                 return
             training = _resume(run, saved, request)
         else:
@@ -315,34 +313,18 @@ def _resume(run: Run, saved: ResumePoint, request: TrainRequest) -> ResumedTrain
     return training
 
 
-def _refuse_changes(context: click.Context, saved: ResumePoint, folder: Path) -> None:
-    """Raises UsageError for the first option that differs from what the training began with."""
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        if was_given(context, name) and name != "corpus" and name in saved.settings:
-            value, before = context.params[name], saved.settings[name]
-            value = list(value) if isinstance(value, tuple) else value
-            if value != before:
-                raise click.UsageError(
-                    f"{parameter.opts[0]} {value}: the training in {folder} began with {before}. "
-                    "Leave the option out to continue it, or train anew without --resume."
-                )
+def _say_finished(saved: ResumePoint, folder: Path) -> None:
+    scores = scores_of(folder)
+    bits = scores["val_bits_per_character"]
+    score = f"{bits:.3f} bits per character" if bits else ""
+    say_finished(folder, scores, score, saved.config.budget)
 
 
 def _watch(steps: Iterator[Step], folder: Path, ranks: Ranks) -> Step:
-    """Shows the steps until the end, or until a signal, which leaves everything saved."""
+    """Shows the steps until the end, or until a signal."""
 
     def describe(step: Step) -> tuple[str, str]:
         sample = shown(" ".join(step.sample.split()), sys.stderr)
         return f"{step.val_bits_per_character:.3f} bits per character", sample
 
-    command = f"chargen train --resume -o {shlex.quote(str(folder))}"
-    stopped = f"; everything is saved. Continue with: {command}"
-    try:
-        return watch(steps, describe, stopped, ranks)
-    except ChargenError as error:
-        if isinstance(error.__cause__, OSError):
-            raise ChargenError(
-                f"{error}; put that right, then continue from the last saved state with: {command}"
-            ) from error
-        raise
+    return watch_kept(steps, describe, f"chargen train --resume -o {shlex.quote(str(folder))}", ranks)

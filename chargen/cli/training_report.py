@@ -1,4 +1,4 @@
-"""The lines of `chargen train` on its text, and on a training that is at its end."""
+"""The lines of `chargen train` on its text, and on the trained model."""
 
 from __future__ import annotations
 
@@ -12,22 +12,9 @@ from chargen.rendering.progress import format_seconds
 if TYPE_CHECKING:
     from chargen.data.corpus import Corpus
     from chargen.runs.launch import NewTraining, ResumedTraining
-    from chargen.runs.state import ResumePoint
     from chargen.training.loop import Step
 
 LARGE_TEXT = 300_000_000  # bytes, from which on reading takes long enough to be said
-
-
-def say_finished(saved: ResumePoint, folder: Path) -> None:
-    """Says that a training has spent its budget, and how to give it more."""
-    scores = scores_of(folder)
-    bits = scores["val_bits_per_character"]
-    unit, amount = saved.config.budget
-    say(
-        f"the training in {folder} is finished: {scores['steps']:,} steps in "
-        f"{format_seconds(scores['seconds'])}" + (f", {bits:.3f} bits per character" if bits else "")
-    )
-    say(f"give it a larger budget to continue, for example --{unit} {2 * amount:g}")
 
 
 def scores_of(folder: Path) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from chargen.suggestions import suggests
 
 MAX_CLASSES = 10_000
 _LISTED = 5  # labels, in a message
+# Options of `Labelled.open` that a training keeps, so that its texts are read again in the same way.
+READING = ("text", "label", "header", "separator", "encoding", "skip_bad_rows")
 
 
 @suggests

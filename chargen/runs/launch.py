@@ -29,8 +29,7 @@ from chargen.errors import ChargenError
 from chargen.evaluation.baselines import baseline_bits
 from chargen.generator import TextGenerator
 from chargen.model import LanguageModel
-from chargen.runs.run import Run
-from chargen.runs.state import ResumePoint
+from chargen.runs.run import ResumePoint, Run
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks
 from chargen.training.loop import Step

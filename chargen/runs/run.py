@@ -20,13 +20,10 @@ resumes just as well, but sums are rounded differently.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import time
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,78 +37,62 @@ from chargen.data.text import Text
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
 from chargen.inspection.copies import Copies
-from chargen.runs.state import LOGS, ResumePoint, load_state, save_state, state_folders
-from chargen.storage import atomic, checkpoint
-from chargen.storage.lock import claimed
-from chargen.storage.record import Record
-from chargen.storage.schema import conform, parse
+from chargen.model import LanguageModel
+from chargen.modes import default_modes
+from chargen.runs.folder import RunFolder
+from chargen.runs.state import SavedState, damaged, read_state, refuse_spent, save_state, state_folders
+from chargen.storage import checkpoint
+from chargen.storage.record import CorpusRecord, Record
+from chargen.storage.schema import conform, make, parse
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
-from chargen.training.distributed import ALONE, Ranks
-from chargen.training.loop import Step, isolated
+from chargen.training.distributed import Ranks
+from chargen.training.loop import Step
 from chargen.training.state import TrainingState
 
-SAVE_SECONDS = 60.0  # between two states; one is also saved at every evaluation
-SAVE_SHARE = 1 / 150  # of the time may go into saving at evaluations
-CHEAP_SECONDS = 0.02  # a save that is faster than this is always worth its time
 SAMPLE_LENGTH = 200  # characters written at an evaluation
-_SCORES = {
-    **{"step": int, "steps": int, "seconds": int | float, "characters_per_second": int | float},
-    **{"val_nats_per_token": int | float | None, "val_bits_per_character": int | float | None},
-    "final": bool,
-}
+_CORPUS = {"name": str, "sha256": str, "split_on": str | None, "val_fraction": int | float}
 
 
-class Run:
-    """The folder of a training, which no other process can write to inside the `with` block.
+@dataclass(repr=False, kw_only=True)
+class ResumePoint(SavedState):
+    """A saved state of a training, loaded with its model; `Run.resume` continues from it."""
 
-    `save_seconds` is the time between two saved states. Of several processes that train together
-    (`ranks`), the main one writes. Entering the block raises ChargenError if another process trains
-    in the folder, or if the folder cannot be written.
-    """
-
-    def __init__(
-        self, folder: str | Path, save_seconds: float = SAVE_SECONDS, ranks: Ranks = ALONE
-    ) -> None:
-        self.folder = Path(folder)
-        self.ranks = ranks
-        self._save_seconds = save_seconds
-        self._stack = ExitStack()
+    writer: TextGenerator
 
     def __repr__(self) -> str:
-        states = len(state_folders(self.folder))
-        return f"Run({str(self.folder)!r}, {states} saved state{'' if states == 1 else 's'})"
+        return f"ResumePoint({self.progress}, {self.writer!r})"
 
-    def __enter__(self) -> Run:
-        if self.ranks.is_main:
-            self._stack.enter_context(claimed(self.folder))
-        return self
+    @property
+    def model(self) -> LanguageModel:
+        """The network."""
+        return self.writer.model
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def refuse_other_text(self, name: str, sha256: str) -> None:
+        """Raises ChargenError for a text, with its `name` for the error, that was not trained on."""
+        before = self.writer.record.corpus.sha256
+        if sha256 != before:
+            raise ChargenError(
+                f"{name} is not the text that this training began with: its sha256 was "
+                f"{str(before)[:12]}… and is {sha256[:12]}… now",
+                "put the old text back, or train anew without {resume}, with another {out}",
+            )
+
+
+class Run(RunFolder):
+    """The folder of a generator's training; see `RunFolder`."""
 
     def saved(self, device: torch.device | str = "cpu") -> ResumePoint | None:
         """Loads the newest state that is intact, its model on `device`; None if none was ever saved.
 
         Raises ChargenError if all states are damaged, or if there is a model without any.
         """
-        faults: list[str] = []
-        for folder in reversed(state_folders(self.folder)):
-            try:
-                saved = load_state(folder, torch.device(device))
-            except ChargenError as error:
-                faults.append(str(error))
-            else:
-                return replace(saved, faults=faults, finished=self._finished(saved))
-        if faults:
-            raise ChargenError(f"cannot resume: no usable training state: {'; '.join(faults)}")
-        if (self.folder / atomic.MANIFEST).exists():
-            raise ChargenError(
-                f"{self.folder} holds a model, but not the state of its training (the folder resume "
-                "is not there)",
-                "train anew with another {out}",
-            )
-        return None
+        saved, faults = self.newest_state(partial(_load, device=torch.device(device)))
+        if saved is None:
+            return None
+        corpus, training = saved.writer.record.corpus.to_json(), asdict(saved.config)
+        finished = saved.in_folder(self.folder, checkpoint.KIND, corpus, training)
+        return replace(saved, faults=faults, finished=finished)
 
     def begin(
         self,
@@ -132,14 +113,11 @@ class Run:
             raise ChargenError(f"{shown(corpus)} is no corpus", "give writer.prepare(text)")
         if not isinstance(config, TrainConfig):
             raise ChargenError(f"{shown(config)} is no TrainConfig", "give TrainConfig(minutes=3)")
-        # A training without a model yet has logs, but no manifest.
-        if self.ranks.is_main and not state_folders(self.folder):
-            with writing(self.folder):
-                atomic.refuse_foreign(self.folder, LOGS)
+        self.refuse_foreign_files()
         state = TrainingState.begin(writer.model, config, ranks=self.ranks)
         state.threads = threads
-        training = self._steps(writer, corpus, config, state, settings or {}, is_new=True)
-        return self._close_on_exit(isolated(training, state.threads))
+        training = _Training(writer, corpus, config, state, settings or {}, self.ranks)
+        return self.keep(training, is_new=True)
 
     def resume(
         self,
@@ -167,149 +145,79 @@ class Run:
         if config != saved.config:
             _refuse_spent_budget(saved, config, len(text.training))
             state.over = False
-        if next(writer.model.parameters()).device.type == "cpu":
-            # Only as many threads as before round sums as before; the caller's number is the limit.
-            state.threads = max(1, saved.environment["threads"])
+        saved.limit_threads()
         lanes = self.ranks.lanes(config.batch)
         state.carried = [tuple(t[:, lanes].clone() for t in layer) for layer in state.carried]
-        self.ranks.barrier()  # the main process changes the folder once all have read it
-        if self.ranks.is_main:
-            with writing(self.folder):
-                atomic.recover_interrupted_commit(self.folder)
-                for name in LOGS:
-                    _truncate(self.folder / name, saved.log_bytes[name])
-        training = self._steps(writer, text, config, state, saved.settings, is_new=False)
-        return self._close_on_exit(isolated(training, state.threads))
-
-    def _close_on_exit(self, steps: Generator[Step]) -> Iterator[Step]:
-        """Returns `steps`, which end with the `with` block if the loop over them was left."""
-        return self._stack.enter_context(closing(steps))
-
-    def _steps(
-        self,
-        writer: TextGenerator,
-        corpus: Corpus,
-        config: TrainConfig,
-        state: TrainingState,
-        settings: dict[str, Any],
-        is_new: bool,
-    ) -> Generator[Step]:
-        saver = _StateSaver(
-            self.folder, self.ranks, writer, config, state, settings, self._save_seconds
-        )
-        steps = writer.train_on(corpus, config, state, self.ranks)
-        if is_new:
-            earlier = state_folders(self.folder) if self.ranks.is_main else []
-            if self.ranks.is_main:
-                self._remove_logs()
-            saver.save()  # whatever happens from here on, the training can be resumed
-            if self.ranks.is_main:
-                self._remove_earlier(earlier)
-        try:
-            for step in steps:
-                if step.finished:
-                    break
-                if step.evaluated and self.ranks.is_main:
-                    sample = writer.generate(length=SAMPLE_LENGTH, seed=step.number)
-                    step = replace(step, sample=sample)
-                    self._log(step)
-                    if step.best_step == step.number:
-                        writer.save(self.folder)
-                if saver.is_due(step):
-                    saver.save()
-                yield step
-        except GeneratorExit:  # the caller has left the loop
-            saver.save()
-            if self.ranks.is_main and not (self.folder / atomic.MANIFEST).exists():
-                writer.save(self.folder)
-            raise
-        if self.ranks.is_main:
-            self._log(step)
-            writer.save(self.folder)
-        yield step
-
-    def _remove_logs(self) -> None:
-        with writing(self.folder):
-            for name in LOGS:
-                (self.folder / name).unlink(missing_ok=True)
-
-    def _remove_earlier(self, states: list[Path]) -> None:
-        """Removes the `states` of an earlier training, and its model, which is not this one's."""
-        with writing(self.folder):
-            for path in states:
-                shutil.rmtree(path, ignore_errors=True)
-            atomic.remove(self.folder)
-
-    def _log(self, step: Step) -> None:
-        """Appends the metrics of a step, and its sample unless it is the last, to the logs."""
-        self._append("metrics.jsonl", json.dumps(_metrics(step), allow_nan=False) + "\n")
-        if not step.finished:
-            self._append("samples.txt", f"--- step {step.number}\n{step.sample}\n\n")
-
-    def _append(self, name: str, text: str) -> None:
-        with writing(self.folder / name):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / name).open("ab+") as file:
-                if file.tell():
-                    file.seek(-1, os.SEEK_END)
-                    if file.read(1) != b"\n":  # the half of a line, from an earlier full disk
-                        file.write(b"\n")
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-
-    def _finished(self, saved: ResumePoint) -> bool:
-        """Returns whether the model in the folder is the one that this training ended with.
-
-        The folder may hold the model of an earlier training, on another text or with other settings.
-        """
-        with suppress(ChargenError, FileNotFoundError):
-            sums = atomic.manifest(self.folder)
-            config, _, _ = checkpoint.read_config(self.folder, sums, checkpoint.KIND)
-            conform(config, {"scores": _SCORES, "corpus": dict, "training": dict}, "config.json")
-            scores, state = config["scores"], saved.state
-            return (
-                state.over
-                and scores["final"]
-                and scores["steps"] == state.step
-                and config["model"] == asdict(saved.writer.model.config)
-                and config["corpus"] == saved.writer.record.corpus.to_json()
-                and config["training"] == asdict(saved.config)
-            )
-        return False
+        self.restore_logs(saved.log_bytes)
+        training = _Training(writer, text, config, state, saved.settings, self.ranks)
+        return self.keep(training, is_new=False)
 
 
 @dataclass
-class _StateSaver:
-    """Saves the state of a training, and knows when that is worth the time that it takes."""
+class _Training:
+    """The training of a generator, as its folder keeps it; see `folder.Training`."""
 
-    folder: Path
-    ranks: Ranks
     writer: TextGenerator
+    corpus: Corpus
     config: TrainConfig
     state: TrainingState
     settings: dict[str, Any]
-    save_seconds: float
-    saved_at: float = field(default_factory=time.monotonic)
-    cost: float = 0.0  # seconds that the last save took
+    ranks: Ranks
 
-    def save(self) -> None:
-        """Saves the state; all processes have to call it, since each has some of the lanes."""
-        began = time.monotonic()
+    def steps(self) -> Iterator[Step]:
+        return self.writer.train_on(self.corpus, self.config, self.state, self.ranks)
+
+    def sample(self, step: Step) -> str:
+        return self.writer.generate(length=SAMPLE_LENGTH, seed=step.number)
+
+    def metrics(self, step: Step) -> dict[str, Any]:
+        score = step.score
+        return {
+            "step": step.number,
+            "seconds": round(step.seconds, 2),
+            "ids": step.ids,
+            "training_nats_per_token": step.mean_loss,
+            "val_nats_per_token": score.nats_per_token if score else None,
+            "val_bits_per_character": score.bits_per_character if score else None,
+        }
+
+    def save_model(self, folder: Path) -> None:
+        self.writer.save(folder)
+
+    def save_state(self, folder: Path) -> None:
         carried = [tuple(map(self.ranks.all_gather, layer)) for layer in self.state.carried]
-        if self.ranks.is_main:
-            with writing(self.folder):  # listing its states fails if somebody removes the folder
-                state = replace(self.state, carried=carried)
-                save_state(self.folder, self.writer, self.config, state, self.settings)
-        self.saved_at = time.monotonic()
-        self.cost = self.saved_at - began
+        if not self.ranks.is_main:
+            return
+        values = {
+            "corpus": self.writer.record.corpus.to_json(),
+            "training": asdict(self.config),
+            "settings": self.settings,
+        }
+        state = replace(self.state, carried=carried)
+        with writing(folder):  # listing its states fails if somebody removes the folder
+            parts = self.writer.model, self.writer.tokenizer, state
+            save_state(folder, checkpoint.TRAINING, values, *parts)
 
-    def is_due(self, step: Step) -> bool:
-        """Returns whether to save after this step, the same on all processes."""
-        elapsed = time.monotonic() - self.saved_at
-        cheap = self.cost < max(CHEAP_SECONDS, SAVE_SHARE * elapsed)
-        due = self.state.over or elapsed >= self.save_seconds or (step.evaluated and cheap)
-        return bool(self.ranks.broadcast(due)[0])
+
+@default_modes()
+def _load(folder: Path, device: torch.device) -> ResumePoint:
+    """Loads what a training saved to `folder`; raises ChargenError for anything else."""
+    files = read_state(folder, checkpoint.TRAINING)
+    with damaged(folder):
+        conform(files.values, {"corpus": _CORPUS}, "config.json")
+        config = make(TrainConfig, files.values["training"])
+        if files.tensors["state.0.0"].shape[1] != config.batch:
+            raise ChargenError(f"its recurrent state is not that of {config.batch} lanes")
+        record = Record(CorpusRecord.from_json(files.values["corpus"]))
+        state = files.restore(config, device)
+    return ResumePoint(
+        writer=TextGenerator(files.model, files.tokenizer, record),
+        config=config,
+        state=state,
+        settings=files.values["settings"],
+        environment=files.values["place"],
+        log_bytes=files.values["lines"],
+    )
 
 
 def corpus_of(folder: Path, record: Record) -> Copies:
@@ -356,27 +264,4 @@ def _refuse_spent_budget(saved: ResumePoint, config: TrainConfig, tokens: int) -
             f"this training has read its text {spent['epochs']:.3g} times, which is enough",
             "to train on all the same, give {epochs}, counted from its beginning",
         )
-    if amount <= spent[unit]:
-        raise ChargenError(
-            f"{amount:g} {unit} are spent: this training has had {spent[unit]:.3g}",
-            "give a larger budget, counted from its beginning",
-        )
-
-
-def _metrics(step: Step) -> dict[str, Any]:
-    score = step.score
-    return {
-        "step": step.number,
-        "seconds": round(step.seconds, 2),
-        "ids": step.ids,
-        "training_nats_per_token": step.mean_loss,
-        "val_nats_per_token": score.nats_per_token if score else None,
-        "val_bits_per_character": score.bits_per_character if score else None,
-        "final": step.finished,
-    }
-
-
-def _truncate(path: Path, size: int) -> None:
-    """Cuts off what was written after the state was saved, such as the half of a line."""
-    if path.is_file() and path.stat().st_size > size:
-        os.truncate(path, size)
+    refuse_spent(unit, amount, spent[unit])

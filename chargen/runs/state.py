@@ -1,34 +1,40 @@
 """The state of a training after one of its steps, in a folder of its own, and back.
 
 The folder is `resume/state-0000042` in that of the training. It holds the network, the optimiser, the
-state of the random number generator, the recurrent state of every lane, and all else that the next
-step depends on. It is loaded intact or not at all.
+state of the random number generator, and all else that the next step depends on. It is loaded intact
+or not at all. What both kinds of training save alike is here.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from chargen.errors import ChargenError, writing
-from chargen.generator import TextGenerator
+from chargen.model import Classifier, LanguageModel
 from chargen.modes import default_modes
 from chargen.storage import atomic, checkpoint
-from chargen.storage.record import CorpusRecord, Record
-from chargen.storage.schema import OtherVersion, conform, make
+from chargen.storage.schema import OtherVersion, conform, parse
+from chargen.tokenizers.base import Tokenizer
 from chargen.training.config import TrainConfig
 from chargen.training.state import TrainingState, number_schema
 
 LOGS = ("metrics.jsonl", "samples.txt")  # files that grow while a training runs
+COMMANDS = {
+    checkpoint.TRAINING: "chargen train",
+    checkpoint.CLASSIFIER_TRAINING: "chargen classify train",
+}
 _KEPT_STATES = 2  # the older one is for the case that the newer one is damaged
 _TENSORS = "state.safetensors"
 _STATE = {  # the schema of config.json in the folder of a state
-    "corpus": {"name": str, "sha256": str, "split_on": str | None, "val_fraction": int | float},
     "training": dict,
     "settings": dict,
     "place": {"torch": str, "device": str, "threads": int},
@@ -39,26 +45,36 @@ _STATE = {  # the schema of config.json in the folder of a state
 _ADDED = {"generation": 0, "first_step": 0, "first_second": 0.0, "single_precision": False}
 
 
-@dataclass(repr=False)
-class ResumePoint:
-    """A saved state of a training, loaded with its model; `Run.resume` continues from it."""
+class OtherKind(ChargenError):
+    """Raised for the state of another kind of training."""
 
-    writer: TextGenerator
+
+@dataclass(repr=False, kw_only=True)
+class SavedState:
+    """A saved state, loaded: what both kinds of training have."""
+
     config: TrainConfig
     state: TrainingState
-    settings: dict[str, Any]  # those that `Run.begin` was given
+    settings: dict[str, Any]  # those that the training was begun with
     environment: dict[str, Any]  # the torch version, device and number of threads at that time
     log_bytes: dict[str, int]  # the size of each of `LOGS` at that time
     faults: list[str] = field(default_factory=list)  # why newer states were not loaded
     finished: bool = False  # whether the training was at its end
 
-    def __repr__(self) -> str:
+    @property
+    def model(self) -> LanguageModel | Classifier:
+        """The network."""
+        raise NotImplementedError
+
+    @property
+    def progress(self) -> str:
+        """How far the training was, in words."""
         seconds = f"{self.state.seconds:,.0f} s" + (", finished" if self.finished else "")
-        return f"ResumePoint(step {self.state.step:,} after {seconds}, {self.writer!r})"
+        return f"step {self.state.step:,} after {seconds}"
 
     def inexact(self) -> str:
         """Returns why resuming here would not give the same bits as never stopping, or ""."""
-        before, now = self.environment, _environment(self.writer, self.state)
+        before, now = self.environment, _environment(self.model, self.state)
         changed = [f"{k} {before[k]} then, {now[k]} now" for k in now if now[k] != before[k]]
         if not changed:
             return ""
@@ -67,54 +83,129 @@ class ResumePoint:
             "not bit for bit what it would have been without the stop"
         )
 
-    def refuse_other_text(self, name: str, sha256: str) -> None:
-        """Raises ChargenError for a text, with its `name` for the error, that was not trained on."""
-        before = self.writer.record.corpus.sha256
-        if sha256 != before:
-            raise ChargenError(
-                f"{name} is not the text that this training began with: its sha256 was "
-                f"{str(before)[:12]}… and is {sha256[:12]}… now",
-                "put the old text back, or train anew without {resume}, with another {out}",
-            )
+    def limit_threads(self) -> None:
+        """Has the state go on with as many threads as before, where sums depend on that."""
+        if next(self.model.parameters()).device.type == "cpu":
+            # The caller's number is the limit.
+            self.state.threads = max(1, self.environment["threads"])
 
+    def in_folder(
+        self, folder: Path, kind: str, corpus: dict[str, Any], training: dict[str, Any]
+    ) -> bool:
+        """Returns whether the model in `folder` is the one that this training ended with.
 
-def state_folders(folder: Path) -> list[Path]:
-    """Returns the folders of the saved states of a training, the newest last."""
-    folders = (folder / "resume").glob("state-*")
-    return sorted(state for state in folders if state.name.removeprefix("state-").isdecimal())
-
-
-def corpus_sha256(folder: Path) -> str:
-    """Returns the sum of the text that the training in a folder began with; "" if none is saved."""
-    for state in reversed(state_folders(folder)):
+        The folder may hold the model of an earlier training, on another text or with other settings.
+        `corpus` and `training` are what config.json says of this one.
+        """
         with suppress(ChargenError, FileNotFoundError):
-            values = checkpoint.read_values(state, atomic.manifest(state), checkpoint.TRAINING)
-            return str(values.get("corpus", {}).get("sha256", ""))
-    return ""
+            config, _, _ = checkpoint.read_config(folder, atomic.manifest(folder), kind)
+            conform(config, {"scores": dict, "corpus": dict, "training": dict}, "config.json")
+            scores: dict[str, Any] = config["scores"]
+            return (
+                self.state.over
+                and scores.get("final") is True
+                and scores.get("steps") == self.state.step
+                and config["model"] == asdict(self.model.config)
+                and config["corpus"] == corpus
+                and config["training"] == training
+            )
+        return False
+
+
+@dataclass(repr=False)
+class StateFiles:
+    """The files of a saved state, as far as they are checked without knowing the kind of training."""
+
+    folder: Path
+    values: dict[str, Any]  # config.json
+    model: Any  # LanguageModel or Classifier, of the saved shape
+    tokenizer: Tokenizer
+    tensors: dict[str, Tensor]
+
+    def restore(
+        self, config: TrainConfig, device: torch.device, stack_share: float = 1.0
+    ) -> TrainingState:
+        """Moves the model to `device`, restores its weights, and returns its state.
+
+        Raises ChargenError, or what `damaged` turns into one, where the files do not fit together.
+        """
+        numbers, tensors, model = self.values["progress"], self.tensors, self.model.to(device)
+        if numbers["first_step"] > numbers["step"] or numbers["generation"] >= config.generations:
+            raise ChargenError("its generation is not one of this training")
+        rng = tensors.pop("rng")
+        state = TrainingState.begin(model, config, stack_share)
+        if any(name.startswith("teacher.") for name in tensors):
+            state.set_teacher({k: torch.empty_like(v) for k, v in model.named_parameters()})
+        expected = state.tensors(model)
+        del expected["rng"]  # its size depends on the device
+        if any(name.startswith("best.") for name in tensors):
+            expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
+        checkpoint.check_tensors(self.folder / _TENSORS, tensors, expected)
+        state.restore(model, tensors | {"rng": rng}, numbers)
+        return state
+
+
+@contextmanager
+def damaged(folder: Path) -> Iterator[None]:
+    """Turns what is found wrong in the files of a state into one sentence."""
+    try:
+        yield
+    except OtherVersion as error:
+        raise error.within(f"{folder} was kept by another version of chargen") from error
+    except ChargenError as error:
+        raise error.within(f"{folder} is damaged") from error
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ChargenError(f"{folder} is damaged: its files do not hold a state ({error})") from error
+
+
+def read_state(folder: Path, kind: str) -> StateFiles:
+    """Reads the state of a training of a kind.
+
+    Raises OtherKind for that of the other kind, and ChargenError for anything that `save_state` did
+    not write.
+    """
+    try:
+        sums = atomic.manifest(folder)
+    except FileNotFoundError:
+        raise ChargenError(f"{folder} lacks its {atomic.MANIFEST}") from None
+    other = kind_of(folder)
+    if other != kind and other in COMMANDS:
+        run = folder.parent.parent
+        raise OtherKind(
+            f"the training in {run} is one of `{COMMANDS[other]}`, not of `{COMMANDS[kind]}`",
+            f"continue it with: {COMMANDS[other]} --resume -o {shlex.quote(str(run))}",
+        )
+    values, shape, tokenizer = checkpoint.read_config(folder, sums, kind)
+    model, tensors = checkpoint.read_tensors(folder, sums, _TENSORS, shape)
+    with damaged(folder):
+        values["progress"] = _ADDED | values["progress"]
+        conform(values, _STATE, "config.json")
+    return StateFiles(folder, values, model, tokenizer, tensors)
 
 
 @default_modes()
 def save_state(
     folder: Path,
-    writer: TextGenerator,
-    config: TrainConfig,
+    kind: str,
+    values: dict[str, Any],
+    model: LanguageModel | Classifier,
+    tokenizer: Tokenizer,
     state: TrainingState,
-    settings: dict[str, Any],
+    tensors: dict[str, Tensor] | None = None,
 ) -> None:
     """Saves a state to the folder of its training, then removes all older ones but one.
 
-    Raises ChargenError if it cannot be written; the states from before are then still there.
+    `values` and `tensors` are what this kind of training saves beside what all do. Raises ChargenError
+    if it cannot be written; the states from before are then still there.
     """
     earlier = state_folders(folder)
     number = int(earlier[-1].name.removeprefix("state-")) + 1 if earlier else 0
     config_json = {
-        "format": checkpoint.STATE_FORMAT,
-        "kind": checkpoint.TRAINING,
-        "model": asdict(writer.model.config),
-        "corpus": writer.record.corpus.to_json(),
-        "training": asdict(config),
-        "settings": settings,
-        "place": _environment(writer, state),
+        "format": checkpoint.STATE_FORMATS[kind],
+        "kind": kind,
+        "model": asdict(model.config),
+        **values,
+        "place": _environment(model, state),
         "lines": {name: _size(folder / name) for name in LOGS},
         "progress": state.numbers(),
     }
@@ -128,8 +219,8 @@ def save_state(
                 draft,
                 {
                     "config.json": checkpoint.json_bytes(config_json),
-                    **writer.tokenizer.dump(),
-                    _TENSORS: checkpoint.tensor_bytes(state.tensors(writer.model)),
+                    **tokenizer.dump(),
+                    _TENSORS: checkpoint.tensor_bytes(state.tensors(model) | (tensors or {})),
                 },
             )
         except ChargenError:
@@ -141,47 +232,53 @@ def save_state(
             shutil.rmtree(old, ignore_errors=True)
 
 
-@default_modes()
-def load_state(folder: Path, device: torch.device) -> ResumePoint:
-    """Loads what `save_state` wrote to `folder`; raises ChargenError for anything else."""
-    try:
-        sums = atomic.manifest(folder)
-    except FileNotFoundError:
-        raise ChargenError(f"{folder} lacks its {atomic.MANIFEST}") from None
-    values, shape, tokenizer = checkpoint.read_config(folder, sums, checkpoint.TRAINING)
-    model, tensors = checkpoint.read_tensors(folder, sums, _TENSORS, shape)
-    try:
-        values["progress"] = _ADDED | values["progress"]
-        conform(values, _STATE, "config.json")
-        config, numbers = make(TrainConfig, values["training"]), values["progress"]
-        if numbers["first_step"] > numbers["step"] or numbers["generation"] >= config.generations:
-            raise ChargenError("its generation is not one of this training")
-        rng = tensors.pop("rng")
-        if tensors["state.0.0"].shape[1] != config.batch:
-            raise ChargenError(f"its recurrent state is not that of {config.batch} lanes")
-        record = Record(CorpusRecord.from_json(values["corpus"]))
-        writer = TextGenerator(model.to(device), tokenizer, record)
-        state = TrainingState.begin(model, config)
-        if any(name.startswith("teacher.") for name in tensors):
-            state.set_teacher({k: torch.empty_like(v) for k, v in model.named_parameters()})
-        expected = state.tensors(model)
-        del expected["rng"]  # its size depends on the device
-        if any(name.startswith("best.") for name in tensors):
-            expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
-        checkpoint.check_tensors(folder / _TENSORS, tensors, expected)
-        state.restore(model, tensors | {"rng": rng}, numbers)
-    except OtherVersion as error:
-        raise error.within(f"{folder} was kept by another version of chargen") from error
-    except ChargenError as error:
-        raise error.within(f"{folder} is damaged") from error
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ChargenError(f"{folder} is damaged: its files do not hold a state ({error})") from error
-    return ResumePoint(writer, config, state, values["settings"], values["place"], values["lines"])
+def state_folders(folder: Path) -> list[Path]:
+    """Returns the folders of the saved states of a training, the newest last."""
+    folders = (folder / "resume").glob("state-*")
+    return sorted(state for state in folders if state.name.removeprefix("state-").isdecimal())
 
 
-def _environment(writer: TextGenerator, state: TrainingState) -> dict[str, Any]:
+def refuse_spent(unit: str, amount: float, spent: float) -> None:
+    """Raises ChargenError for a budget of `amount` of a `unit` of which all is spent."""
+    if amount <= spent:
+        raise ChargenError(
+            f"{amount:g} {unit} are spent: this training has had {spent:.3g}",
+            "give a larger budget, counted from its beginning",
+        )
+
+
+def kind_of(state: Path) -> str:
+    """Returns the kind of training whose state is in a folder; "" if that cannot be read."""
+    return str(_config(state).get("kind", ""))
+
+
+def saved_settings(folder: Path) -> dict[str, Any]:
+    """Returns the settings in the newest state of a training that can be read; {} without one."""
+    for state in reversed(state_folders(folder)):
+        settings = _config(state).get("settings")
+        if isinstance(settings, dict):
+            return settings
+    return {}
+
+
+def _config(state: Path) -> dict[str, Any]:
+    with suppress(ChargenError, OSError):
+        return parse(state, (state / "config.json").read_bytes())
+    return {}
+
+
+def corpus_sha256(folder: Path) -> str:
+    """Returns the sum of the text that the training in a folder began with; "" if none is saved."""
+    for state in reversed(state_folders(folder)):
+        with suppress(ChargenError, FileNotFoundError, KeyError):
+            values = checkpoint.read_values(state, atomic.manifest(state), kind_of(state))
+            return str(values.get("corpus", {}).get("sha256", ""))
+    return ""
+
+
+def _environment(model: LanguageModel | Classifier, state: TrainingState) -> dict[str, Any]:
     """Returns all besides the state that the rounding of sums depends on."""
-    device = writer.model.head.weight.device.type
+    device = model.head.weight.device.type
     threads = min(state.threads or torch.get_num_threads(), torch.get_num_threads())
     return {"torch": torch.__version__, "device": device, "threads": threads}
 

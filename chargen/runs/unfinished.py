@@ -8,8 +8,13 @@ from pathlib import Path
 
 from chargen.errors import ChargenError
 from chargen.runs.state import state_folders
-from chargen.storage import atomic
+from chargen.storage import atomic, checkpoint
 from chargen.storage.schema import parse
+
+_KINDS = {  # of a model, and the setting that names its texts, by the kind of the state
+    checkpoint.TRAINING: ("generator", "corpus"),
+    checkpoint.CLASSIFIER_TRAINING: ("classifier", "data"),
+}
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class Unfinished:
     """A training that can be resumed."""
 
     folder: Path
+    kind: str  # generator or classifier
     budget: float
     unit: str  # minutes, epochs or steps
     spent: float | None  # of its budget; None for epochs, which a state does not count
@@ -48,12 +54,17 @@ def _unfinished(folder: Path) -> Unfinished | None:
             atomic.manifest(state)
             config = parse(state, (state / "config.json").read_bytes())
             progress, training = config["progress"], config["training"]
-            if progress["over"] or "corpus" not in config["settings"]:
+            kind, source = _KINDS[config["kind"]]
+            if progress["over"] or source not in config["settings"]:
                 return None
             unit = next(unit for unit in ("minutes", "epochs", "steps") if training[unit] is not None)
             spent = {"minutes": progress["seconds"] / 60, "steps": progress["step"]}.get(unit)
+            budget = training[unit]
+            if spent is not None and unit == "minutes":
+                prepared: float = config.get("preparation", {}).get("minutes", 0.0)
+                budget, spent = budget + prepared, spent + prepared
             saved_at = (state / atomic.MANIFEST).stat().st_mtime
-            return Unfinished(folder, training[unit], unit, spent, saved_at)
+            return Unfinished(folder, kind, budget, unit, spent, saved_at)
     return None
 
 

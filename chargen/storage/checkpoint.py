@@ -32,11 +32,23 @@ from chargen.storage.schema import OtherVersion, conform, make, parse
 from chargen.tokenizers.base import Tokenizer
 from chargen.tokenizers.build import load_tokenizer
 
-KIND, CLASSIFIER, TRAINING = "language-model", "classifier", "training"
-FORMAT, STATE_FORMAT = 1, 2  # as they are written; states have had `corpus.split_seed` since 2
+KIND, CLASSIFIER = "language-model", "classifier"
+TRAINING, CLASSIFIER_TRAINING = "training", "classifier-training"  # their states
+FORMAT = 1  # as it is written
 WIDE_FORMAT = 2  # of a classifier with a linear part, without which it would be another one
-_FORMATS = {KIND: (FORMAT,), CLASSIFIER: (FORMAT, WIDE_FORMAT), TRAINING: (1, STATE_FORMAT)}  # read
-_CONFIGS = {KIND: ModelConfig, TRAINING: ModelConfig, CLASSIFIER: ClassifierConfig}
+STATE_FORMATS = {TRAINING: 2, CLASSIFIER_TRAINING: 1}  # `corpus.split_seed` is there since 2
+_FORMATS = {  # that are read
+    KIND: (FORMAT,),
+    CLASSIFIER: (FORMAT, WIDE_FORMAT),
+    TRAINING: (1, 2),
+    CLASSIFIER_TRAINING: (1,),
+}
+_CONFIGS = {
+    KIND: ModelConfig,
+    TRAINING: ModelConfig,
+    CLASSIFIER: ClassifierConfig,
+    CLASSIFIER_TRAINING: ClassifierConfig,
+}
 _CORPUS = {  # the known keys of the corpus in config.json; each may be missing
     **{"name": str, "sha256": str, "bytes": int, "texts": int},
     **{"split_on": str | None, "val_fraction": int | float, "split_seed": int | None},
@@ -75,14 +87,7 @@ def save(
     files = {**tokenizer.dump(), "model.safetensors": tensor_bytes(weights)}
     if linear is not None:
         config["format"] = WIDE_FORMAT
-        files[_NGRAMS] = tensor_bytes(
-            {
-                "hashes": torch.from_numpy(linear.hashes.view(np.int64)),
-                "idf": torch.from_numpy(linear.idf),
-                "weights": linear.weights.half(),
-                "bias": linear.bias.half(),
-            }
-        )
+        files[_NGRAMS] = tensor_bytes(linear_tensors(linear))
     atomic.commit(folder, {"config.json": json_bytes(config), **files})
 
 
@@ -239,22 +244,47 @@ def read_linear(folder: Path, sums: dict[str, str], config: ModelConfig) -> Line
 
     Raises ChargenError if it is damaged, or does not fit the shape `config`.
     """
-    path = folder / _NGRAMS
     data = atomic.read(folder, sums, _NGRAMS, _MAX_NGRAMS_BYTES)
-    tensors = _parsed(path, data)
+    assert isinstance(config, ClassifierConfig)
+    return to_linear(folder / _NGRAMS, _parsed(folder / _NGRAMS, data), config.classes)
+
+
+def linear_tensors(linear: LinearClassifier) -> dict[str, Tensor]:
+    """Returns the tensors of a linear classifier by the names that they are saved under."""
+    return {
+        "hashes": torch.from_numpy(linear.hashes.view(np.int64)),
+        "idf": torch.from_numpy(linear.idf),
+        "weights": linear.weights.half(),
+        "bias": linear.bias.half(),
+    }
+
+
+def to_linear(path: Path, tensors: dict[str, Tensor], classes: int) -> LinearClassifier:
+    """Returns the linear classifier that `linear_tensors` made these tensors from.
+
+    Raises ChargenError, with the `path` of their file, if they are not of one for so many `classes`.
+    """
     try:
         hashes = tensors.pop("hashes").numpy().view(np.uint64)
     except (KeyError, TypeError, ValueError) as error:  # missing, or of another type
         raise ChargenError(f"{path} is damaged: {error}") from error
     if hashes.ndim != 1 or not (hashes[1:] > hashes[:-1]).all():
         raise ChargenError(f"{path} is damaged: its n-grams are not in ascending order")
-    assert isinstance(config, ClassifierConfig)
-    count, classes = len(hashes), config.classes
+    count = len(hashes)
     shapes = {"idf": (count,), "weights": (count, classes), "bias": (classes,)}
     expected = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     check_tensors(path, tensors, expected)
     idf, weights, bias = (tensors[name].float() for name in shapes)
     return LinearClassifier(hashes, idf.numpy(), weights, bias)
+
+
+def checked_classes(classes: Any, config: ClassifierConfig) -> list[str]:
+    """Returns the names of the classes; raises ChargenError unless they are those of the shape."""
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not named or len(set(classes)) != len(classes) or len(classes) != config.classes:
+        raise ChargenError("it does not name its classes")
+    names: list[str] = classes
+    return names
 
 
 def check_tensors(path: Path, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -41,6 +41,7 @@ BASELINES = {
     "5-gram model": "looks 5 letters back",
     "xz": "a compressor (xz)",
     "largest class": "always the largest class",
+    "n-grams": "counts n-grams",
 }
 UNSEEN = "text it has never seen"  # the validation part
 BITS = "2 bits per character are a choice among four equally likely characters; lower is better."

@@ -154,7 +154,7 @@ body:has(#written .caret) :is(#write, #continue, #again, #download, #compare) { 
   font: .9rem/1.5 ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   white-space: nowrap; }
-#resuming { align-items: end; }
+.resuming { align-items: end; }
 .question { padding: .6rem .8rem; border: 1px solid var(--bad); border-radius: 8px; }
 .figure { width: 100%; height: auto; display: block; background: var(--paper);
   border: 1px solid var(--line); border-radius: 8px; }

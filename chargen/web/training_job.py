@@ -124,10 +124,14 @@ class TrainingJob:
         """Returns the requested name, with a number if it is taken; raises as `checked_name` does."""
         return free_name(self.checkpoints, requested)
 
-    def unfinished(self) -> list[Unfinished]:
-        """Returns the trainings on disk that can go on, without the one that is going on."""
+    def unfinished(self, kind: str | None = None) -> list[Unfinished]:
+        """Returns the trainings on disk that can go on, of one `kind` or of both.
+
+        The one that is going on is not among them.
+        """
         busy = self._status.name if self._status.busy else None
-        return [t for t in unfinished_trainings(self.checkpoints) if t.folder.name != busy]
+        trainings = unfinished_trainings(self.checkpoints)
+        return [t for t in trainings if t.folder.name != busy and kind in (None, t.kind)]
 
     def start(
         self,
@@ -182,9 +186,10 @@ class TrainingJob:
         """
         with self._lock:
             self._refuse_second()
-            if name not in {training.folder.name for training in self.unfinished()}:
+            kinds = {training.folder.name: training.kind for training in self.unfinished()}
+            if name not in kinds:
                 raise ChargenError(f"there is no unfinished training called {name!r}")
-            self._run("generator", name, {"resume": True}, starter)
+            self._run(kinds[name], name, {"resume": True}, starter)
 
     def _refuse_second(self) -> None:
         if self._status.busy:

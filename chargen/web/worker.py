@@ -20,18 +20,19 @@ from typing import Any
 
 import chargen
 from chargen.data.corpus import Corpus
-from chargen.data.labelled import languages
+from chargen.data.labelled import READING, languages
 from chargen.device import device_notes, find_device
 from chargen.errors import ChargenError, device_error
 from chargen.evaluation.baselines import better_note
 from chargen.evaluation.overlap import repeated_share, repetition_note
 from chargen.model import ModelConfig
 from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
-from chargen.storage.lock import claimed
 from chargen.training.loop import Step
 from chargen.web import judging
 from chargen.web.labels import error_text
 
+# How a table is read where nobody said how: what `chargen classify train` keeps of its options.
+_AS_FOUND = dict.fromkeys(READING) | {"text": [], "encoding": "utf-8", "val": None}
 SECONDS = 0.3  # between two events that only show progress
 MOST_CLASSES = 30  # a confusion matrix of more classes cannot be read on a page
 _NEWS = {"model", "network", "note", "score", "done"}  # an event with one of these is reported at once
@@ -90,8 +91,13 @@ def _generator(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any
         request = TrainRequest(sources, split_on=job["split_on"], minutes=job["minutes"])
         launch = yield from _begun(run, request)
     nats = _nats_per_bit(launch.corpus)
-    for event in _earlier_events(run.folder, nats) if job.get("resume") else ():
-        yield event
+    for row in _metrics(run.folder) if job.get("resume") else ():
+        bits, loss = row["val_bits_per_character"], row["training_nats_per_token"]
+        yield (
+            _earlier(row)
+            | ({} if loss is None else {"loss": loss / nats})
+            | ({} if bits is None else {"score": bits})
+        )
     generation: int | None = None
     for step in launch.start():
         event = _progress(step)
@@ -146,21 +152,18 @@ def _source(folder: Path, source: str) -> str:
     return str(moved.absolute()) if not Path(source).exists() and moved.is_file() else source
 
 
-def _earlier_events(folder: Path, nats: float) -> Iterator[dict[str, Any]]:
-    """Yields the events of the evaluations before a training was stopped, for its curve."""
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    """Returns what was logged before a training was stopped, for its curve."""
     try:
         lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
-        metrics = [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines]
     except (OSError, ValueError):
-        return
-    for row in metrics:
-        bits, loss = row["val_bits_per_character"], row["training_nats_per_token"]
-        event = {"step": row["step"], "progress": 0.0, "seconds": row["seconds"], "speed": 0.0}
-        yield (
-            event
-            | ({} if loss is None else {"loss": loss / nats})
-            | ({} if bits is None else {"score": bits})
-        )
+        return []
+
+
+def _earlier(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns the part of an event of the past that is the same for both kinds of model."""
+    return {"step": row["step"], "progress": 0.0, "seconds": row["seconds"], "speed": 0.0}
 
 
 def _shape(config: ModelConfig) -> str:
@@ -176,24 +179,10 @@ def _nats_per_bit(corpus: Corpus) -> float:
 
 
 def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, Any]]:
-    folder = Path(job["folder"])
-    stack.enter_context(claimed(folder))
-    source = job["source"] or str(languages())
-    data = chargen.Labelled.open(source, skip_bad_rows=bool(job["skip_bad_rows"]))
-    for note in data.notes:
-        yield {"note": note}
-    reader = chargen.TextClassifier.new(data)
-    config = reader.model.config
-    yield {
-        "model": f"{config.cell} {config.num_layers} × {config.hidden_size}, "
-        f"{config.parameters / 1e6:.2f} M parameters, {len(data):,} texts in {len(data.classes):,} "
-        "classes",
-        "summary": f"{_shape(config)}; {len(data):,} texts in {len(data.classes):,} classes",
-        "baselines": {"largest class": max(data.counts().values()) / len(data)},
-    }
-    training, held_out = data.split()  # as `train` does by itself, which does not show the texts
-    trained = reader.train(training, held_out if len(held_out) else None, minutes=job["minutes"])
-    for step in reader.keep(trained, folder):
+    run = stack.enter_context(chargen.ClassifierRun(job["folder"]))
+    start = _resumed_classifier(run) if job.get("resume") else _begun_classifier(run, job)
+    reader, held_out, steps = yield from start
+    for step in steps:
         event = _progress(step)
         if step.score:
             event["score"] = step.score.accuracy
@@ -203,6 +192,67 @@ def _classifier(job: dict[str, Any], stack: ExitStack) -> Generator[dict[str, An
             if len(step.score.labels) == len(held_out):  # of very many, only some are read meanwhile
                 event |= judging.as_event(step.score, held_out)
         yield event
+
+
+_Start = Generator[
+    dict[str, Any], None, tuple[chargen.TextClassifier, chargen.Labelled, Iterator[Step]]
+]
+
+
+def _begun_classifier(run: chargen.ClassifierRun, job: dict[str, Any]) -> _Start:
+    """Returns a classifier, its held-out texts and its steps, after the events that describe it."""
+    settings = _AS_FOUND | {"data": job["source"], "skip_bad_rows": bool(job["skip_bad_rows"])}
+    data = _labelled(run.folder, settings, "data")
+    for note in data.notes:
+        yield {"note": note}
+    reader = chargen.TextClassifier.new(data)
+    yield _described(reader, data)
+    prepared = reader.prepare(data, minutes=job["minutes"])
+    yield _described(reader, data, prepared.preparation)
+    return reader, prepared.texts.validation, run.begin(reader, prepared, settings)
+
+
+def _resumed_classifier(run: chargen.ClassifierRun) -> _Start:
+    """Returns the same of a training that goes on from its newest state."""
+    saved = run.saved(find_device("auto"))
+    if saved is None:
+        raise ChargenError("nothing of this training was saved")
+    data = _labelled(run.folder, saved.settings, "data")
+    validation = _labelled(run.folder, saved.settings, "val") if saved.settings["val"] else None
+    for note in [*data.notes, *saved.faults]:
+        yield {"note": note}
+    event = _described(saved.reader, data, saved.preparation)
+    yield event | {"model": f"{event['model']}; goes on from step {saved.state.step:,}"}
+    held_out = saved.prepared(data, validation).texts.validation
+    steps = run.resume(saved, data, validation)
+    for row in _metrics(run.folder):
+        score = {} if row["accuracy"] is None else {"score": row["accuracy"]}
+        yield _earlier(row) | score
+    return saved.reader, held_out, steps
+
+
+def _labelled(folder: Path, settings: dict[str, Any], name: str) -> chargen.Labelled:
+    """Opens the labelled texts that a setting names, from where they are now."""
+    source = str(languages()) if settings[name] is None else _source(folder, settings[name])
+    return chargen.Labelled.open(source, **{option: settings[option] for option in READING})
+
+
+def _described(
+    reader: chargen.TextClassifier,
+    data: chargen.Labelled,
+    preparation: chargen.Preparation | None = None,
+) -> dict[str, Any]:
+    """Returns the event that describes a classifier and its texts."""
+    config, texts = reader.model.config, f"{len(data):,} texts in {len(data.classes):,} classes"
+    baselines = {"largest class": max(data.counts().values()) / len(data)}
+    if preparation and preparation.ngrams:
+        baselines["n-grams"] = preparation.ngrams["accuracy"]
+    return {
+        "model": f"{config.cell} {config.num_layers} × {config.hidden_size}, "
+        f"{config.parameters / 1e6:.2f} M parameters, {texts}",
+        "summary": f"{_shape(config)}; {texts}",
+        "baselines": baselines,
+    }
 
 
 def _progress(step: Step) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_a_training_that_died_between_two_saves_goes_on_from_the_last(
     begin, whole, verse, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "chargen.runs.run.CHEAP_SECONDS", 60
+        "chargen.runs.folder.CHEAP_SECONDS", 60
     )  # an evaluation never passes without a state
     folder = tmp_path / "died"
     with Run(tmp_path / "alive") as run:

@@ -2,7 +2,7 @@
 
 import json
 
-from chargen import Run, TextGenerator
+from chargen import ClassifierRun, Run, TextClassifier, TextGenerator
 from chargen.runs.launch import NewTraining, TrainRequest
 from chargen.runs.unfinished import unfinished_trainings
 
@@ -32,6 +32,24 @@ def test_w4_a_training_that_was_left_is_found_with_how_far_it_is(tmp_path, verse
     assert found["epochs"] == "some of 2 epochs"
     assert set(found) == {"left", "minutes", "epochs"}
     assert unfinished_trainings(tmp_path / "nowhere") == []
+
+
+def test_w4_a_classifiers_training_is_one_of_its_kind(tmp_path, moods):
+    def train(name, settings, **budget):
+        reader = TextClassifier.new(moods, hidden_size=8, embedding_size=4)
+        with ClassifierRun(tmp_path / name) as run:
+            for step in run.begin(reader, reader.prepare(moods, **budget), settings):
+                if step.number == 3:
+                    break
+
+    train("steps", {"data": None}, steps=9)
+    train("minutes", {"data": None}, minutes=2)
+    train("python", {}, steps=9)
+    found = {training.folder.name: training for training in unfinished_trainings(tmp_path)}
+    assert set(found) == {"steps", "minutes"}
+    assert {training.kind for training in found.values()} == {"classifier"}
+    assert found["steps"].progress == "3 of 9 steps"
+    assert found["minutes"].progress.endswith(" of 2:00 minutes")  # the preparation is part of them
 
 
 def test_w4_a_training_of_python_and_a_damaged_one_are_left_out(tmp_path, verse):

@@ -221,3 +221,39 @@ def test_w25_a_name_in_any_script_is_a_name(train_tab, home, verse):
     expect(page.locator("#status")).to_contain_text("“日記 हिन्दी” has finished", timeout=60_000)
     config = json.loads((home / "checkpoints" / "日記 हिन्दी" / "config.json").read_text("utf-8"))
     assert config["kind"]
+
+
+def test_w4_a_classifiers_training_is_stopped_and_goes_on(train_tab, tab, tmp_path, picture):
+    page = train_tab()
+    tab(page, "Classify")
+    page.locator("#table-source").get_by_label("Upload a table").check()
+    rows = [
+        f"a {'good' if i % 2 else 'bad'} day at number {i},{'glad' if i % 2 else 'sad'}"
+        for i in range(400)
+    ]
+    (tmp_path / "days.csv").write_text("\n".join(rows))
+    page.locator("#table input[type=file]").set_input_files(tmp_path / "days.csv")
+    expect(page.locator("#table-found")).to_contain_text("400")
+    page.locator("#classifier-name").locator("input, textarea").fill("two moods")
+    page.locator("#classifier-minutes input").fill("0.3")
+    page.locator("#train-classifier").click()
+    status, step = page.locator("#classifier-status"), re.compile(r"step ([\d,]+)")
+    expect(status).to_contain_text("is training, begun at", timeout=60_000)
+    expect(status).to_contain_text("correct, on texts it has never seen", timeout=60_000)
+    page.locator("#stop-classifier").click()
+    page.locator("#stop-classifier-yes").click()
+    expect(status).to_contain_text("“two moods” was stopped", timeout=20_000)
+    unfinished = page.locator("#unfinished-classifier input")
+    expect(unfinished).to_have_value(re.compile("^two moods: 0:.* of 0:18"))
+    picture(page, "classifier-stopped")
+    before = int(step.search(status.text_content())[1].replace(",", ""))
+    tab(page, "Train")
+    expect(page.locator("#resuming")).to_be_hidden()
+
+    tab(page, "Classify")
+    page.locator("#resume-classifier").click()
+    expect(status).to_contain_text("is training, begun at", timeout=60_000)
+    expect(status).to_contain_text("has finished training", timeout=90_000)
+    assert int(step.search(status.text_content())[1].replace(",", "")) > before
+    expect(page.locator("#resuming-classifier")).to_be_hidden()
+    expect(page.locator("#classifier-curve")).to_contain_text("counts n-grams")

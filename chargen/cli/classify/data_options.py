@@ -57,21 +57,12 @@ def read(source: str | None, options: dict[str, Any], classes: Sequence[str] = (
 
     `options` are those of `table_options`. The `classes` of a classifier tell the labels.
     """
-    from chargen.data.labelled import Labelled, languages
+    from chargen.data.labelled import READING, Labelled, languages
 
     if source is None:
         say("no DATA given: learning to tell languages apart, from sentences that come with chargen")
         return Labelled.open(str(languages()))
-    data = Labelled.open(
-        source,
-        text=options["text"],
-        label=options["label"],
-        header=options["header"],
-        separator=options["separator"],
-        classes=classes,
-        encoding=options["encoding"],
-        skip_bad_rows=options["skip_bad_rows"],
-    )
+    data = Labelled.open(source, classes=classes, **{name: options[name] for name in READING})
     say_notes(data.notes)
     return data
 

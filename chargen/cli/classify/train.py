@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,16 +22,24 @@ from chargen.cli.classify.training_options import (
     training_options,
 )
 from chargen.cli.options import Number, Source, was_given
-from chargen.cli.output_folder import free_folder
-from chargen.cli.progress_bar import watch
+from chargen.cli.output_folder import classifier_folder, refuse_other_files
+from chargen.cli.resuming import refuse_changes, say_finished, watch_kept
 from chargen.cli.terminal import say
+from chargen.errors import ChargenError
 from chargen.rendering.progress import format_seconds
 
 if TYPE_CHECKING:
+    import chargen
     from chargen.classifier import TextClassifier
     from chargen.data.labelled import Labelled
     from chargen.evaluation.classes import ClassScore
+    from chargen.runs.classifier_run import ClassifierResumePoint
     from chargen.training.loop import Step
+
+# Parameters that are none of the settings of a training, or may change when it is resumed.
+_NOT_SAVED = (
+    *("out", "overwrite", "resume", "save_every", "minutes", "epochs", "steps", "device", "as_json"),
+)
 
 # Options that --from leaves no choice for: the generator brings its tokenizer and its stack.
 _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embedding", "bidirectional")
@@ -42,6 +51,14 @@ _OF_GENERATOR = ("tokenizer", "vocab_size", "cell", "layers", "hidden", "embeddi
     "-o", "--out", metavar="DIR", help="Folder of the classifier.  [default: checkpoints/NAME]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace the model that is in the folder.")
+@click.option("--resume", is_flag=True, help="Resume a training that was stopped or killed.")
+@click.option(
+    "--save-every",
+    type=Number(min=0),
+    default=60,
+    metavar="SECONDS",
+    help="Time between two saved states; most evaluations save one, too.",
+)
 @click.option("--minutes", type=Number(min=0, min_open=True), help="Budget in minutes.")
 @click.option(
     "--epochs",
@@ -78,6 +95,8 @@ def train(
     data: str | None,
     out: str | None,
     overwrite: bool,
+    resume: bool,
+    save_every: float,
     minutes: float | None,
     epochs: float | None,
     steps: int | None,
@@ -105,66 +124,148 @@ def train(
       chargen classify train names/ --balance
       chargen classify train reviews.jsonl --text review --label stars --from checkpoints/reviews
 
+    The state of the training is saved as it goes. Stopped with Ctrl-C or killed, it continues with
+    --resume as if nothing had happened, also with a larger budget.
+
+    \b
+      chargen classify train --resume
+      chargen classify train ag_news.csv --resume --minutes 10
+
     With --json: checkpoint, parameters, steps, seconds, accuracy, macro_f1, calibration_error,
     ngrams (accuracy and macro_f1 of the n-grams alone), classes, per_class, confusion, seed.
     """
     if sum(budget is not None for budget in (minutes, epochs, steps)) > 1:
         raise click.UsageError("give one budget: --minutes, --epochs or --steps")
-    from chargen.data.text import name_of
-    from chargen.storage.lock import claimed
+    if resume and overwrite:
+        raise click.UsageError("give --resume or --overwrite, not both")
+    if generator is not None:
+        _refuse_shape(context)
+    from chargen.runs.classifier_run import ClassifierRun
 
-    folder = free_folder(out, name_of([data or "languages"]), overwrite)
-    with claimed(folder):
-        texts = read(data, table_settings)
-        validation = read(val, table_settings, texts.classes) if val else None
-        say(describe(texts))
-        if generator is None:
-            reader = new_classifier(texts, options, cell, layers, bidirectional, wide)
+    budget: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "steps": steps}
+    folder = classifier_folder(out, data, resume, overwrite)
+    with ClassifierRun(folder, save_every) as run:
+        saved = run.saved(chosen_device(options)) if resume else None
+        if saved:
+            refuse_changes(context, saved.settings, folder, free=["data", "val"])
+            texts, validation = _read_again(saved, data, val)
+            if saved.finished and saved.is_spent(**budget):
+                score = _say_finished(saved, texts, validation, folder)
+            else:
+                _say_resumed(saved)
+                remaining = run.resume(saved, texts, validation, **budget)
+                score = _watch(remaining, folder)
         else:
-            _refuse_shape(context)
-            reader = _from_generator(generator, texts, options, wide)
-        config = reader.model.config
-        trained = reader.train(
-            texts,
-            validation,
-            minutes=minutes,
-            epochs=epochs,
-            steps=steps,
-            val_fraction=options.val_fraction,
-            batch=options.batch,
-            learning_rate=options.lr,
-            balance=options.balance,
-            stack_share=stack_share,
-            seed=options.seed,
-        )
-        steps_of_training = reader.keep(trained, folder)
-        first = next(steps_of_training)  # from here on, the record says how it is trained
-        say(_held_out(validation, options))
-        say(_describe(reader, options, generator is not None))
-        stopped = f"; the best classifier so far is in {folder}"
-        last = watch(_from_first(first, steps_of_training), describe_score, stopped)
-    _report(last, reader.record.scores.get("ngrams"))
-    say(f"model    {folder}\npredict  chargen classify predict -m {shlex.quote(str(folder))} …")
+            if resume:
+                refuse_other_files(folder)
+                say(f"note: no state is saved in {folder} yet: starting with the first step")
+            texts = read(data, table_settings)
+            validation = read(val, table_settings, texts.classes) if val else None
+            say(describe(texts))
+            if generator is None:
+                reader = new_classifier(texts, options, cell, layers, bidirectional, wide)
+            else:
+                reader = _from_generator(generator, texts, options, wide)
+            say(_held_out(validation, options))
+            prepared = reader.prepare(
+                texts,
+                validation,
+                minutes=minutes,
+                epochs=epochs,
+                steps=steps,
+                val_fraction=options.val_fraction,
+                batch=options.batch,
+                learning_rate=options.lr,
+                balance=options.balance,
+                stack_share=stack_share,
+                seed=options.seed,
+            )
+            say(_describe(reader, prepared, options, generator is not None))
+            score = _watch(run.begin(reader, prepared, _settings(context)), folder)
     if as_json:
-        record = {
-            "checkpoint": str(folder),
-            "parameters": config.parameters,
-            "steps": last.number,
-            "seconds": round(last.seconds, 2),
-            "seed": options.seed,
-            "ngrams": reader.record.scores.get("ngrams"),
-            **(measures(last.score) if last.score else {"accuracy": None, "macro_f1": None}),
-        }
-        click.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(_as_json(folder, score), ensure_ascii=False, allow_nan=False))
 
 
-def _from_first(first: Step, steps: Generator[Step]) -> Iterator[Step]:
-    """Yields a step that was taken already, then the others."""
-    try:
-        yield first
-        yield from steps
-    finally:
-        steps.close()
+def _settings(context: click.Context) -> dict[str, Any]:
+    """Returns what a state keeps of the command line, by the names of the parameters."""
+    settings = {name: value for name, value in context.params.items() if name not in _NOT_SAVED}
+    for name in ("data", "val"):
+        if settings[name] not in (None, "-"):  # so that it is found again from another folder
+            settings[name] = str(Path(settings[name]).absolute())
+    return settings
+
+
+def _read_again(
+    saved: ClassifierResumePoint, data: str | None, val: str | None
+) -> tuple[Labelled, Labelled | None]:
+    """Reads the texts that a training began with, from where they were unless they are named anew."""
+    settings = saved.settings
+    if "data" not in settings:
+        raise ChargenError(
+            "this training was begun in Python, which does not keep how its texts were read: continue "
+            "it with ClassifierRun.resume"
+        )
+    data, val = data or settings["data"], val or settings["val"]
+    if data == "-":
+        raise ChargenError("this training read its texts from standard input; name a file with them")
+    texts = read(data, settings)
+    return texts, read(val, settings, saved.reader.classes) if val else None
+
+
+def _say_resumed(saved: ClassifierResumePoint) -> None:
+    """Says where a training goes on."""
+    for fault in saved.faults:
+        say(f"note: {fault}; resuming from the state before it")
+    config, state = saved.reader.model.config, saved.state
+    say(
+        f"model    {config.cell} {config.num_layers} × {config.hidden_size}, "
+        f"{config.parameters / 1e6:.2f} M parameters, at step {state.step:,} after "
+        f"{format_seconds(state.seconds)}"
+    )
+    if note := saved.inexact():
+        say(f"note: {note}")
+
+
+def _say_finished(
+    saved: ClassifierResumePoint, texts: Labelled, validation: Labelled | None, folder: Path
+) -> ClassScore | None:
+    """Says that a training has spent its budget; returns the score of its classifier."""
+    from chargen.classifier import TextClassifier
+
+    held_out = saved.prepared(texts, validation).texts.validation
+    reader = TextClassifier.load(folder)
+    score = reader.evaluate(held_out) if len(held_out) else None
+    accuracy = f"accuracy {score.accuracy:.1%}" if score else ""
+    say_finished(folder, reader.record.scores, accuracy, saved.budget)
+    return score
+
+
+def _watch(steps: Iterator[Step], folder: Path) -> ClassScore | None:
+    """Shows the steps until the end, or until a signal; returns the score of the classifier."""
+    from chargen.classifier import TextClassifier
+
+    command = f"chargen classify train --resume -o {shlex.quote(str(folder))}"
+    last = watch_kept(steps, describe_score, command)
+    _report(last, TextClassifier.load(folder).record.scores.get("ngrams"))
+    say(f"model    {folder}\npredict  chargen classify predict -m {shlex.quote(str(folder))} …")
+    score: ClassScore | None = last.score
+    return score
+
+
+def _as_json(folder: Path, score: ClassScore | None) -> dict[str, Any]:
+    from chargen.classifier import TextClassifier
+
+    reader = TextClassifier.load(folder)
+    scores = reader.record.scores
+    return {
+        "checkpoint": str(folder),
+        "parameters": reader.model.config.parameters,
+        "steps": scores["steps"],
+        "seconds": scores["seconds"],
+        "seed": reader.record.training["seed"],
+        "ngrams": scores.get("ngrams"),
+        **(measures(score) if score else {"accuracy": None, "macro_f1": None}),
+    }
 
 
 def _held_out(validation: Labelled | None, options: TrainingOptions) -> str:
@@ -176,28 +277,31 @@ def _held_out(validation: Labelled | None, options: TrainingOptions) -> str:
     return f"         validated on {options.val_fraction:.0%} of each class (--val-fraction, --val)"
 
 
-def _describe(reader: TextClassifier, options: TrainingOptions, from_generator: bool) -> str:
+def _describe(
+    reader: TextClassifier,
+    prepared: chargen.PreparedTraining,
+    options: TrainingOptions,
+    from_generator: bool,
+) -> str:
     """Returns lines on the model and its training, with the options that decide them."""
-    config, training = reader.model.config, reader.record.training
+    config, training = reader.model.config, prepared.preparation.config
     directions = "bidirectional " if config.bidirectional else ""
-    beside = "added to n-grams" if reader.linear else "alone"
+    beside = "added to n-grams" if prepared.preparation.linear else "alone"
     shape = "--pooling" if from_generator else "--cell, --layers, --hidden, --bidirectional, --pooling"
-    unit, amount = next(
-        (unit, training[unit]) for unit in ("minutes", "epochs", "steps") if training[unit] is not None
-    )
-    weighted = "small classes weigh more" if training["balance"] else "every text weighs the same"
-    limited = ", at most a quarter of all" if training["batch"] < options.batch else ""
+    unit, amount = training.budget
+    weighted = "small classes weigh more" if options.balance else "every text weighs the same"
+    limited = ", at most a quarter of all" if training.batch < options.batch else ""
     return (
         f"model    {directions}{config.cell} {config.num_layers} × {config.hidden_size}, "
         f"{config.pooling} pooling, {config.parameters / 1e6:.2f} M parameters ({shape})\n"
         f"         {beside} (--wide, --no-wide)\n"
         f"         reads up to {reader.longest} of each text (--max-length), in a vocabulary of "
         f"{len(reader.tokenizer):,} ({'--from' if from_generator else '--tokenizer'})\n"
-        f"training for {amount:g} {unit} (--minutes, --epochs, --steps), {training['batch']} texts a "
+        f"training for {amount:g} {unit} (--minutes, --epochs, --steps), {training.batch} texts a "
         f"step{limited} (--batch)\n"
-        f"         learning rate {training['learning_rate']:g} (--lr), dropout {config.dropout:g} "
+        f"         learning rate {training.learning_rate:g} (--lr), dropout {config.dropout:g} "
         f"(--dropout), {weighted} (--balance)\n"
-        f"         seed {training['seed']} (--seed), on {next(reader.model.parameters()).device} "
+        f"         seed {training.seed} (--seed), on {next(reader.model.parameters()).device} "
         "(--device)"
     )
 

@@ -16,7 +16,13 @@ from chargen.web.model_store import CLASSIFIER, ModelStore
 from chargen.web.names import name_for
 from chargen.web.numbers import number
 from chargen.web.tabs.encoding_menu import HIDDEN, encoding_menu, find_encoding, in_encoding
-from chargen.web.tabs.training_status import StopButton, start_label, status_html, visitor
+from chargen.web.tabs.training_status import (
+    StopButton,
+    UnfinishedMenu,
+    start_label,
+    status_html,
+    visitor,
+)
 from chargen.web.training_job import (
     MAX_MINUTES,
     MIN_MINUTES,
@@ -52,6 +58,7 @@ class ClassifyTab:
             self.confusion,
             self.judged,
             *self.stopping.outputs,
+            *self.unfinished.outputs,
             self.start_button,
             self.no_classifier,
             self.classifying,
@@ -139,6 +146,7 @@ class ClassifyTab:
         self.status = gr.HTML(elem_id="classifier-status")
         self.details = gr.HTML(elem_id="classifier-plan")
         self.stopping = StopButton("stop-classifier")
+        self.unfinished = UnfinishedMenu(self._job, "classifier", "-classifier")
         self.curves = gr.HTML(elem_id="classifier-curve")
         self.confusion = gr.HTML(elem_id="confusion")
         self.judged = gr.HTML(elem_id="held-out")
@@ -178,6 +186,7 @@ class ClassifyTab:
             [self.refusal, *outputs],
             **QUIET,
         )
+        self.unfinished.connect(self.resume, [self.refusal, *outputs])
         self.stopping.connect(self._job, self.stop, outputs)
 
     def classify(self, text: str, name: str | None, at_least: Any) -> list[str]:
@@ -260,6 +269,14 @@ class ClassifyTab:
             return [html.error_note(error), *self._shown(request)]
         return ["", *self._shown(request)]
 
+    def resume(self, name: str | None, request: gr.Request) -> list[Any]:
+        """Goes on with a training, or says why not."""
+        try:
+            self._job.resume(str(name), visitor(request))
+        except ChargenError as error:
+            return [html.error_note(error), *self._shown(request)]
+        return ["", *self._shown(request)]
+
     def stop(self, request: gr.Request) -> list[Any]:
         """Stops the training."""
         self._job.stop()
@@ -284,6 +301,7 @@ class ClassifyTab:
             # Each evaluation would close a section that is open.
             "" if own.busy else judging.sections(own.by_length, own.mistakes),
             *self.stopping.show(own.busy),
+            *self.unfinished.show(status),
             start_label(status),
             gr.update(visible=not names),
             gr.update(visible=bool(names)),

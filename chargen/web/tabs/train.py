@@ -7,14 +7,20 @@ from typing import Any
 from chargen.data.text import BUILTIN
 from chargen.errors import ChargenError
 from chargen.web import charts, html, uploads
-from chargen.web.gradio_setup import LATEST, QUIET, UNCHECKED, gr
+from chargen.web.gradio_setup import LATEST, QUIET, gr
 from chargen.web.labels import BASELINES, BITS, UNSEEN, quoted
 from chargen.web.model_store import GENERATOR, ModelStore
 from chargen.web.names import name_for
 from chargen.web.numbers import number
 from chargen.web.scripts import COUNT_TEXT
 from chargen.web.tabs.encoding_menu import HIDDEN, encoding_menu, find_encoding, in_encoding
-from chargen.web.tabs.training_status import StopButton, start_label, status_html, visitor
+from chargen.web.tabs.training_status import (
+    StopButton,
+    UnfinishedMenu,
+    start_label,
+    status_html,
+    visitor,
+)
 from chargen.web.text_summary import GOOD_LENGTH, Counts
 from chargen.web.training_job import (
     MAX_MINUTES,
@@ -66,8 +72,7 @@ class TrainTab:
             *self.stopping.outputs,
             self.use_button,
             self.start_button,
-            self.resuming,
-            self.unfinished,
+            *self.unfinished.outputs,
         ]
         self._connect(tabs, write_model, timer)
 
@@ -130,15 +135,7 @@ class TrainTab:
         self.use_button = gr.Button(
             "Write with this model", variant="primary", visible=False, elem_id="use"
         )
-        with gr.Row(visible=False, equal_height=False, elem_id="resuming") as self.resuming:
-            self.unfinished = gr.Dropdown(
-                [],
-                label="Unfinished trainings",
-                info="Stopped, failed, or left when the page was shut down.",
-                scale=3,
-                elem_id="unfinished",
-            )
-            self.resume_button = gr.Button("Go on", elem_id="resume", min_width=120)
+        self.unfinished = UnfinishedMenu(self._job, "generator")
         self.curves = gr.HTML(elem_id="curve")
         self.sample = gr.HTML(elem_id="sample")
 
@@ -172,7 +169,7 @@ class TrainTab:
             [self.refusal, *outputs],
             **QUIET,
         )
-        self.resume_button.click(self.resume, self.unfinished, [self.refusal, *outputs], **UNCHECKED)
+        self.unfinished.connect(self.resume, [self.refusal, *outputs])
         self.stopping.connect(self._job, self.stop, outputs)
         self.use_button.click(self.use_model, None, [write_model, tabs], **QUIET)
 
@@ -252,23 +249,16 @@ class TrainTab:
     def show(self, status: JobStatus, you: Starter) -> list[Any]:
         """Returns the values of `outputs`: how the training goes, for a visitor."""
         own = status if status.kind == "generator" else JobStatus()
-        unfinished = [] if status.busy else self._job.unfinished()
-        names = [training.folder.name for training in unfinished]
-        choice = own.name if own.name in names else next(iter(names), None)
-        choices = [
-            (f"{training.folder.name}: {training.progress}", training.folder.name)
-            for training in unfinished
-        ]
+        resumable = not status.busy and bool(self._job.unfinished("generator"))
         return [
-            _status(own, status, you, bool(unfinished)),
+            _status(own, status, you, resumable),
             html.details(own.model) if own.model else "",
             _curves(own),
             _sample(own),
             *self.stopping.show(own.busy),
             gr.update(visible=own.saved),
             start_label(status),
-            gr.update(visible=bool(unfinished)),
-            gr.update(choices=choices, value=choice),
+            *self.unfinished.show(status),
         ]
 
 

@@ -1,4 +1,4 @@
-"""The status of a training as both tabs show it, and the button that stops it."""
+"""The status of a training as both tabs show it, and the buttons that stop it or go on with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chargen.web import html
-from chargen.web.gradio_setup import QUIET, gr
+from chargen.web.gradio_setup import QUIET, UNCHECKED, gr
 from chargen.web.training_job import JobStatus, Starter, TrainingJob
 
 
@@ -96,3 +96,41 @@ class StopButton:
             else [gr.update(visible=True), gr.update(visible=False)]
         )
         return [gr.update(visible=visible), *inside]
+
+
+class UnfinishedMenu:
+    """A menu of the trainings of a kind that were not finished, and the button to go on with one."""
+
+    def __init__(self, job: TrainingJob, kind: str, suffix: str = "") -> None:
+        """Lays both out in the block that is open; `suffix` ends their names in the page."""
+        self._job, self._kind = job, kind
+        with gr.Row(
+            visible=False, equal_height=False, elem_id=f"resuming{suffix}", elem_classes="resuming"
+        ) as self._all:
+            self._menu = gr.Dropdown(
+                [],
+                label="Unfinished trainings",
+                info="Stopped, failed, or left when the page was shut down.",
+                scale=3,
+                elem_id=f"unfinished{suffix}",
+            )
+            self._button = gr.Button("Go on", elem_id=f"resume{suffix}", min_width=120)
+        self.outputs = [self._all, self._menu]
+
+    def connect(self, resume: Callable[..., Any], outputs: list[Any]) -> None:
+        """Lets the button `resume` the training that is chosen."""
+        self._button.click(resume, self._menu, outputs, **UNCHECKED)
+
+    def show(self, status: JobStatus) -> list[Any]:
+        """Returns the values of `outputs`; nothing is offered while something is training."""
+        unfinished = [] if status.busy else self._job.unfinished(self._kind)
+        names = [training.folder.name for training in unfinished]
+        choice = status.name if status.name in names else next(iter(names), None)
+        choices = [
+            (f"{training.folder.name}: {training.progress}", training.folder.name)
+            for training in unfinished
+        ]
+        return [
+            gr.update(visible=bool(unfinished)),
+            gr.update(choices=choices, value=choice),
+        ]
