@@ -113,6 +113,8 @@ class ClassifierResumePoint(SavedState):
 class ClassifierRun(RunFolder):
     """The folder of a classifier's training; see `RunFolder`."""
 
+    kind = checkpoint.CLASSIFIER_TRAINING
+
     def saved(self, device: torch.device | str = "cpu") -> ClassifierResumePoint | None:
         """Loads the newest state that is intact, its model on `device`; None if none was ever saved.
 

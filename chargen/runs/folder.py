@@ -9,14 +9,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from chargen.errors import ChargenError, writing
-from chargen.runs.state import LOGS, OtherKind, state_folders
+from chargen.runs.state import LOGS, OtherKind, kind_of, state_folders
 from chargen.storage import atomic
 from chargen.storage.lock import claimed
 from chargen.training.distributed import ALONE, Ranks
@@ -60,6 +60,8 @@ class RunFolder:
     (`ranks`), the main one writes. Entering the block raises ChargenError if another process trains
     in the folder, or if the folder cannot be written.
     """
+
+    kind: str  # of the states that are saved there
 
     def __init__(
         self, folder: str | Path, save_seconds: float = SAVE_SECONDS, ranks: Ranks = ALONE
@@ -111,7 +113,7 @@ class RunFolder:
         # A training without a model yet has logs, but no manifest.
         if self.ranks.is_main and not state_folders(self.folder):
             with writing(self.folder):
-                atomic.refuse_foreign(self.folder, LOGS)
+                atomic.refuse_foreign(self.folder, LOGS[self.kind])
 
     def restore_logs(self, sizes: dict[str, int]) -> None:
         """Cuts off what was logged after a state was saved, when the logs had these `sizes`."""
@@ -137,7 +139,7 @@ class RunFolder:
         if is_new:
             earlier = state_folders(self.folder) if is_main else []
             if is_main:
-                self._remove_logs()
+                self._remove_logs({self.kind, *map(kind_of, earlier)})
             saver.save()  # whatever happens from here on, the training can be resumed
             if is_main:
                 self._remove_earlier(earlier)
@@ -166,9 +168,10 @@ class RunFolder:
             training.save_model(self.folder)
         yield step
 
-    def _remove_logs(self) -> None:
+    def _remove_logs(self, kinds: Iterable[str]) -> None:
+        """Removes the logs of trainings of these `kinds`."""
         with writing(self.folder):
-            for name in LOGS:
+            for name in {name for kind in kinds for name in LOGS.get(kind, ())}:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _remove_earlier(self, states: list[Path]) -> None:

@@ -82,6 +82,8 @@ class ResumePoint(SavedState):
 class Run(RunFolder):
     """The folder of a generator's training; see `RunFolder`."""
 
+    kind = checkpoint.TRAINING
+
     def saved(self, device: torch.device | str = "cpu") -> ResumePoint | None:
         """Loads the newest state that is intact, its model on `device`; None if none was ever saved.
 

@@ -27,7 +27,10 @@ from chargen.tokenizers.base import Tokenizer
 from chargen.training.config import TrainConfig
 from chargen.training.state import TrainingState, number_schema
 
-LOGS = ("metrics.jsonl", "samples.txt")  # files that grow while a training runs
+LOGS = {  # files that grow while a training runs
+    checkpoint.TRAINING: ("metrics.jsonl", "samples.txt"),
+    checkpoint.CLASSIFIER_TRAINING: ("metrics.jsonl",),
+}
 COMMANDS = {
     checkpoint.TRAINING: "chargen train",
     checkpoint.CLASSIFIER_TRAINING: "chargen classify train",
@@ -38,7 +41,6 @@ _STATE = {  # the schema of config.json in the folder of a state
     "training": dict,
     "settings": dict,
     "place": {"torch": str, "device": str, "threads": int},
-    "lines": dict.fromkeys(LOGS, int),
     "progress": number_schema(),
 }
 # States that were saved before there were generations, or a way out of half precision, lack these.
@@ -179,7 +181,7 @@ def read_state(folder: Path, kind: str) -> StateFiles:
     model, tensors = checkpoint.read_tensors(folder, sums, _TENSORS, shape)
     with damaged(folder):
         values["progress"] = _ADDED | values["progress"]
-        conform(values, _STATE, "config.json")
+        conform(values, _STATE | {"lines": dict.fromkeys(LOGS[kind], int)}, "config.json")
     return StateFiles(folder, values, model, tokenizer, tensors)
 
 
@@ -206,7 +208,7 @@ def save_state(
         "model": asdict(model.config),
         **values,
         "place": _environment(model, state),
-        "lines": {name: _size(folder / name) for name in LOGS},
+        "lines": {name: _size(folder / name) for name in LOGS[kind]},
         "progress": state.numbers(),
     }
     path = folder / "resume" / f"state-{number:07}"

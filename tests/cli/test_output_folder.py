@@ -49,7 +49,7 @@ def test_r2_overwrite_replaces_a_model_and_nothing_else(run, corpus, tmp_path, n
     (tmp_path / "d.csv").write_text("text,label\n" + "fine day,pos\nbad day,neg\n" * 30)
     source = corpus if command[0] == "train" else "d.csv"
     status, _, err = run(*command, source, "--out", "own", "--overwrite")
-    if command[0] == "classify" and name in ("samples.txt", "metrics.jsonl"):
+    if command[0] == "classify" and name == "samples.txt":
         assert status == 0, err  # which a classifier does not write
     else:
         assert status == 1

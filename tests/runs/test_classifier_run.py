@@ -200,3 +200,22 @@ def test_what_is_no_prepared_training_is_answered_with_what_to_give(moods, tmp_p
         pytest.raises(ChargenError, match=r"give reader.prepare\(data, minutes=3\)"),
     ):
         run.begin(reader, moods)
+
+
+def test_r2_a_samples_txt_is_somebodys_own_unless_a_generator_wrote_it(begin, moods, verse, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "samples.txt").write_text("mine")
+    train(own, begin, 9)
+    (own / "samples.txt").write_text("mine, and more")
+    go_on(own, moods)
+    train(own, begin)  # replaces the first one
+    assert (own / "samples.txt").read_text() == "mine, and more"
+    with Run(tmp_path / "verse") as run:
+        writer = TextGenerator.new(verse, hidden_size=8)
+        for _ in run.begin(writer, writer.prepare(verse), TrainConfig(steps=3, batch=2, window=8)):
+            pass
+    assert (tmp_path / "verse" / "samples.txt").exists()
+    train(tmp_path / "verse", begin)
+    assert not (tmp_path / "verse" / "samples.txt").exists()
+    assert TextClassifier.load(tmp_path / "verse").record.scores["final"]
