@@ -73,6 +73,22 @@ def test_d14_it_says_how_much_of_the_texts_it_reads(moods):
     assert second.remark == ""
 
 
+def test_held_out_texts_that_are_training_texts_too_are_told(moods):
+    texts = [f"{text} {index}" for index, text in enumerate(moods.texts)]
+    once = Labelled(texts, moods.labels)
+    again = Labelled(["the same words", *texts[1:]] * 2, [moods.labels[0], *moods.labels[1:]] * 2)
+
+    def remark(data, validation=None):
+        reader = TextClassifier.new(data, hidden_size=8, wide=False)
+        return next(reader.train(data, validation, steps=1)).remark
+
+    assert remark(once) == ""
+    assert re.match(
+        r"\d\d% of the held-out texts are also training texts: on new texts, the", remark(again)
+    )
+    assert remark(once, once).startswith("100% of the held-out texts are")
+
+
 def test_d12_validation_by_unknown_labels_is_no_divergence(moods):
     reader = TextClassifier.new(moods, hidden_size=8)
     with pytest.raises(ChargenError, match="none of the labels of other occurs in training: 'x', 'y'"):

@@ -45,8 +45,8 @@ def repetition_note(share: float) -> str:
     if share <= NOTABLE:
         return ""
     return (
-        f"{share:.0%} of the held-out text also occurs in the training part, word for word: its score "
-        "is better than that of a new text will be"
+        f"{share:.0%} of the held-out text also occurs in the training part, word for word: on a new "
+        "text, the score will be worse"
     )
 
 

@@ -23,6 +23,7 @@ from chargen.data.labelled import Labelled, class_indices
 from chargen.device import precision_for
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, score_logits
+from chargen.evaluation.overlap import NOTABLE
 from chargen.linear import LinearClassifier
 from chargen.model import Classifier, ModelConfig
 from chargen.storage.record import LabelledRecord
@@ -142,6 +143,12 @@ class TrainingTexts:
         """The validation texts in tokens."""
         return self._encode(self.validation)
 
+    @cached_property
+    def repeated_share(self) -> float:
+        """The share of the validation texts that are training texts, too."""
+        known = set(self.data.texts)
+        return sum(text in known for text in self.validation.texts) / max(1, len(self.validation))
+
     @property
     def suit_ngrams(self) -> bool:
         """Whether they are few enough for a linear classifier."""
@@ -173,6 +180,11 @@ class TrainingTexts:
             coverage = encode_many(self.data.texts, self.tokenizer, self.max_length)[1].sum()
         unit = unit_of(self.tokenizer)
         remarks = (coverage + self.encoded_validation.coverage).notes(f"{self.max_length:,} {unit}")
+        if (share := self.repeated_share) > NOTABLE:
+            remarks.append(
+                f"{share:.0%} of the held-out texts are also training texts: on new texts, the score "
+                "will be worse"
+            )
         if not self.suit_ngrams:
             remarks.append("too many texts and classes for n-grams: the network classifies alone")
         if longest := preparation.augmentation.longest:
