@@ -27,7 +27,8 @@ from chargen import Sampler, Text
 from chargen.data.corpus import prepare
 from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Decoder
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import train
 from chargen.training.soap import BASIS_EVERY, Soap

@@ -26,7 +26,8 @@ from chargen import Sampler, Text, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.generation.decoder import Decoder
 from chargen.generation.loop import sample_tokens
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 
 VOCABULARY = 65
 STEPS = 500  # of one stream, per timed call

@@ -21,8 +21,9 @@ from unittest import mock
 from benchmarks import report
 from chargen import Run, Text, TextGenerator
 from chargen.data.corpus import prepare
-from chargen.model import LanguageModel, ModelConfig
-from chargen.runs.state import state_folders
+from chargen.model import LanguageModel
+from chargen.runs.saved import state_folders
+from chargen.shapes import ModelConfig
 from chargen.training.config import TrainConfig
 
 

@@ -23,7 +23,8 @@ from benchmarks import report
 from benchmarks.copies import write_corpus
 from chargen.data.corpus import Corpus, prepare
 from chargen.data.text import Text
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import train
 from chargen.training.loop import Step

@@ -19,7 +19,8 @@ import torch
 from benchmarks import report, seconds
 from chargen import Text
 from chargen.data.corpus import prepare
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.language_modeling import train
 from chargen.training.speed import flops_per_token

@@ -38,14 +38,14 @@ if _typing.TYPE_CHECKING:
     from chargen.inspection.surprise import Spot as Spot
     from chargen.inspection.surprise import Surprise as Surprise
     from chargen.model import Classifier as Classifier
-    from chargen.model import ClassifierConfig as ClassifierConfig
     from chargen.model import LanguageModel as LanguageModel
-    from chargen.model import ModelConfig as ModelConfig
-    from chargen.model import StateComponent as StateComponent
     from chargen.runs.classifier_run import ClassifierResumePoint as ClassifierResumePoint
     from chargen.runs.classifier_run import ClassifierRun as ClassifierRun
     from chargen.runs.run import ResumePoint as ResumePoint
     from chargen.runs.run import Run as Run
+    from chargen.shapes import ClassifierConfig as ClassifierConfig
+    from chargen.shapes import ModelConfig as ModelConfig
+    from chargen.shapes import StateComponent as StateComponent
     from chargen.storage.record import ClassifierRecord as ClassifierRecord
     from chargen.storage.record import CorpusRecord as CorpusRecord
     from chargen.storage.record import LabelledRecord as LabelledRecord
@@ -69,7 +69,7 @@ _MODULES = {
     "Clamp": "generation.decoder",
     "ClassScore": "evaluation.classes",
     "Classifier": "model",
-    "ClassifierConfig": "model",
+    "ClassifierConfig": "shapes",
     "ClassifierRecord": "storage.record",
     "ClassifierResumePoint": "runs.classifier_run",
     "ClassifierRun": "runs.classifier_run",
@@ -87,7 +87,7 @@ _MODULES = {
     "LabelledRecord": "storage.record",
     "LanguageModel": "model",
     "Line": "inspection.surprise",
-    "ModelConfig": "model",
+    "ModelConfig": "shapes",
     "Passage": "inspection.copies",
     "Predictions": "evaluation.predictions",
     "Prefix": "generation.prefix",
@@ -101,7 +101,7 @@ _MODULES = {
     "Sampler": "generation.sampler",
     "Score": "evaluation.language",
     "Spot": "inspection.surprise",
-    "StateComponent": "model",
+    "StateComponent": "shapes",
     "Step": "training.loop",
     "Surprise": "inspection.surprise",
     "Text": "data.text",

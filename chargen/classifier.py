@@ -18,8 +18,9 @@ from chargen.evaluation.predictions import PREDICTED, Predictions, predict_batch
 from chargen.generator import TextGenerator
 from chargen.inspection.explanation import Explanation, explain, explain_linear
 from chargen.linear import LinearClassifier
-from chargen.model import Classifier, ClassifierConfig
+from chargen.model import Classifier, to_arrays
 from chargen.rendering import progress
+from chargen.shapes import ClassifierConfig
 from chargen.storage import checkpoint
 from chargen.storage.record import ClassifierRecord
 from chargen.suggestions import MAKES, suggests
@@ -161,14 +162,21 @@ class TextClassifier:
     @classmethod
     def load(cls, folder: str | Path) -> TextClassifier:
         """Loads a checkpoint folder. Raises ChargenError if it does not hold a sound classifier."""
-        model, tokenizer, record, linear = checkpoint.load(Path(folder), checkpoint.CLASSIFIER)
+        config, weights, tokenizer, record, ngrams = checkpoint.load(
+            Path(folder), checkpoint.CLASSIFIER
+        )
+        linear = None
+        if ngrams is not None:
+            path = Path(folder, checkpoint.NGRAMS)
+            linear = LinearClassifier.from_arrays(path, ngrams, config.classes)
         max_length = record.get("max_length")
         try:
-            classes = checkpoint.checked_classes(record.pop("classes", None), model.config)
+            classes = checkpoint.checked_classes(record.pop("classes", None), config)
         except ChargenError as error:
             raise error.within(f"{folder} is damaged") from error
         if not isinstance(max_length, int) or max_length < 1:
             raise ChargenError(f"{folder} is damaged: max_length is {max_length!r}")
+        model = Classifier.from_arrays(config, weights)
         return cls(model, tokenizer, classes, ClassifierRecord.from_json(record), linear)
 
     def save(self, folder: str | Path) -> None:
@@ -178,7 +186,9 @@ class TextClassifier:
         not a model's.
         """
         record = self.record.to_json() | {"classes": self.classes}
-        checkpoint.save(Path(folder), self.model, self.tokenizer, record, linear=self.linear)
+        ngrams = None if self.linear is None else self.linear.arrays()
+        parts = self.model.config, to_arrays(self.model), self.tokenizer, record
+        checkpoint.save(Path(folder), *parts, ngrams=ngrams)
 
     def train(
         self,

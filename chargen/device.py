@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from chargen.errors import ChargenError, DeviceError, first_line
-from chargen.model import CELLS, ClassifierConfig, ModelConfig
+from chargen.model import CELLS
+from chargen.shapes import ClassifierConfig, ModelConfig
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 BF16_MIN_HIDDEN = 128  # the hidden size from which bf16 is faster than fp32 on a CPU

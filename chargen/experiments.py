@@ -25,7 +25,8 @@ from chargen.data.corpus import Corpus
 from chargen.data.labelled import Labelled
 from chargen.evaluation.classes import ClassScore
 from chargen.generator import TextGenerator
-from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
+from chargen.model import Classifier, LanguageModel
+from chargen.shapes import ClassifierConfig, ModelConfig
 from chargen.storage.record import ClassifierRecord
 from chargen.tokenizers.base import Tokenizer
 from chargen.training.loop import Step

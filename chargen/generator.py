@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from chargen import arguments
 from chargen.data.cache import encode_in_order
 from chargen.data.corpus import Corpus, split
 from chargen.data.documents import SPLIT_SEED, documents, separator
 from chargen.data.sources import Source, open_text
-from chargen.device import find_device
 from chargen.errors import ChargenError
-from chargen.evaluation.language import Score, evaluate
-from chargen.generation.decoder import Decoder, WeightSnapshot
+from chargen.generation.decoder import DecoderCache, StoredWeights
 from chargen.generation.prefix import Prefix
 from chargen.generation.sampler import Sampler
 from chargen.inspection.inspectable import Inspectable, as_lines
-from chargen.model import LanguageModel, ModelConfig
 from chargen.rendering import progress as progress_bar
+from chargen.shapes import ModelConfig
 from chargen.storage import checkpoint
 from chargen.storage.record import CorpusRecord, Record
 from chargen.suggestions import MAKES, suggests
 from chargen.tokenizers.base import Tokenizer
 from chargen.tokenizers.build import build_tokenizer
-from chargen.training.config import TrainConfig
-from chargen.training.distributed import ALONE, Ranks
-from chargen.training.language_modeling import train
-from chargen.training.loop import Step
-from chargen.training.planner import fit_batch, measured_rate, refuse_large_batch
-from chargen.training.state import TrainingState
+
+if TYPE_CHECKING:  # what trains or scores imports torch when it is called
+    from chargen.evaluation.language import Score
+    from chargen.model import LanguageModel
+    from chargen.training.config import TrainConfig
+    from chargen.training.distributed import Ranks
+    from chargen.training.loop import Step
+    from chargen.training.state import TrainingState
 
 STARTER = Path(__file__).parent / "starter"
 
@@ -45,19 +45,37 @@ class TextGenerator(Inspectable):
     writer = TextGenerator.new(text, hidden_size=256).fit(text, minutes=3)
     print(writer.generate("Once ", length=200, seed=1))
 
-    Writing uses the weights that `model` has at the call, whatever has changed them.
+    Writing uses the weights that `model` has at the call, whatever has changed them. A generator that
+    was loaded writes without torch, until its `model` is asked for.
     """
 
     def __init__(
-        self, model: LanguageModel, tokenizer: Tokenizer, record: Record | None = None
+        self, model: LanguageModel | StoredWeights, tokenizer: Tokenizer, record: Record | None = None
     ) -> None:
-        if not isinstance(model, LanguageModel):
+        if not hasattr(model, "arrays"):
             raise TypeError(f"a TextGenerator holds a LanguageModel; {MAKES['TextGenerator']}")
-        self.model = model
+        self._weights = model
         self.tokenizer = tokenizer
         self.record = record or Record()
-        self._decoders: dict[str, Decoder] = {}  # by the kind of their weights
-        self._snapshot: WeightSnapshot | None = None  # of the weights that the decoders have
+        self._decoders = DecoderCache()
+
+    @property
+    def config(self) -> ModelConfig:
+        """The shape of the model."""
+        return self._weights.config
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model, whose weights may be changed."""
+        if isinstance(self._weights, StoredWeights):
+            from chargen.model import LanguageModel
+
+            self._weights = LanguageModel.from_arrays(self._weights.config, self._weights.by_name)
+        return self._weights
+
+    @model.setter
+    def model(self, model: LanguageModel) -> None:
+        self._weights = model
 
     def __repr__(self) -> str:
         name, bits = self.record.corpus.name, self.record.scores.get("val_bits_per_character")
@@ -65,7 +83,7 @@ class TextGenerator(Inspectable):
         score = f": {bits:.2f} bits per character" if bits else ""
         unit = {"char": "characters", "byte": "bytes"}.get(self.tokenizer.kind, "pieces")
         vocabulary = f"{len(self.tokenizer):,} {unit}"
-        return f"TextGenerator({self.model.config.summary()}, {vocabulary}, {trained}{score})"
+        return f"TextGenerator({self.config.summary()}, {vocabulary}, {trained}{score})"
 
     @classmethod
     def new(
@@ -108,6 +126,8 @@ class TextGenerator(Inspectable):
         if split_on is not None:
             parts = documents(parts, split_on)
         built = build_tokenizer(tokenizer, parts, vocab_size, split_on is not None)
+        from chargen.model import LanguageModel
+
         config = ModelConfig(len(built), cell, num_layers, hidden_size, embedding_size, dropout)
         record = Record(CorpusRecord(split_on=split_on))
         return cls(LanguageModel.new(config, seed), built, record)
@@ -119,8 +139,8 @@ class TextGenerator(Inspectable):
         Raises ChargenError if the folder does not hold a sound generator.
         """
         loaded = checkpoint.load(STARTER if folder is None else Path(folder))
-        model, tokenizer, record, _ = loaded
-        return cls(model, tokenizer, Record.from_json(record))
+        weights = StoredWeights(loaded.config, loaded.weights)
+        return cls(weights, loaded.tokenizer, Record.from_json(loaded.record))
 
     def save(self, folder: str | Path, half: bool = False) -> None:
         """Saves to a checkpoint folder; a model that was saved there before is replaced.
@@ -130,7 +150,8 @@ class TextGenerator(Inspectable):
         written or holds files of the same names that are not a model's.
         """
         record = self.record.to_json()
-        checkpoint.save(Path(folder), self.model, self.tokenizer, record, half)
+        parts = self.config, self._weights.arrays(), self.tokenizer, record
+        checkpoint.save(Path(folder), *parts, half)
 
     def prepare(
         self, text: Source, val_fraction: float = 0.1, split_seed: int | None = SPLIT_SEED
@@ -165,7 +186,7 @@ class TextGenerator(Inspectable):
         precision: str = "auto",
         generations: int = 1,
         progress: TrainingState | None = None,
-        ranks: Ranks = ALONE,
+        ranks: Ranks | None = None,
     ) -> Iterator[Step]:
         """Trains step by step; yields what each step gave. Nothing happens before the first one.
 
@@ -179,21 +200,15 @@ class TextGenerator(Inspectable):
         """
         if minutes is None and epochs is None and steps is None:
             minutes = 5
+        from chargen.training.config import TrainConfig
+        from chargen.training.planner import fit_settings
+
         corpus = text if isinstance(text, Corpus) else self.prepare(text, val_fraction)
         config = TrainConfig(
             minutes, epochs, steps, seed=seed, precision=precision, generations=generations
         )
-        fitting = fit_batch(config, len(corpus.training))
-        config = replace(
-            config,
-            batch=fitting.batch if batch is None else batch,
-            window=fitting.window if window is None else window,
-        )
-        refuse_large_batch(config, len(corpus.training))
-        threads = None
-        if learning_rate is None:
-            learning_rate, threads = measured_rate(self.model, config, len(corpus.training))
-        config = replace(config, learning_rate=learning_rate)
+        sizes = {"batch": batch, "window": window, "learning_rate": learning_rate}
+        config, threads = fit_settings(self.model, config, len(corpus.training), sizes)
 
         def lazily() -> Iterator[Step]:
             yield from self.train_on(corpus, config, progress, ranks, threads)
@@ -240,7 +255,7 @@ class TextGenerator(Inspectable):
         corpus: Corpus,
         config: TrainConfig,
         state: TrainingState | None = None,
-        ranks: Ranks = ALONE,
+        ranks: Ranks | None = None,
         threads: int | None = None,
     ) -> Iterator[Step]:
         """Trains step by step, exactly as `config` says; see `train`, which chooses what is left open.
@@ -248,14 +263,8 @@ class TextGenerator(Inspectable):
         `record` names the corpus and the settings from the call on, and the scores from the first
         evaluation on. At most `threads` CPU threads are used.
         """
-        self.record.corpus = CorpusRecord(
-            corpus.name,
-            corpus.sha256,
-            corpus.size,
-            corpus.split_on,
-            corpus.val_fraction,
-            corpus.split_seed,
-        )
+        held_out = corpus.split_on, corpus.val_fraction, corpus.split_seed
+        self.record.corpus = CorpusRecord(corpus.name, corpus.sha256, corpus.size, *held_out)
         self.record.training = asdict(config)
         return self._steps(corpus, config, state, ranks, threads)
 
@@ -264,14 +273,19 @@ class TextGenerator(Inspectable):
         corpus: Corpus,
         config: TrainConfig,
         state: TrainingState | None,
-        ranks: Ranks,
+        ranks: Ranks | None,
         threads: int | None,
     ) -> Iterator[Step]:
+        from chargen.training.distributed import ALONE
+        from chargen.training.language_modeling import scores_of, train
+        from chargen.training.state import TrainingState
+
+        ranks = ranks or ALONE
         state = state or TrainingState.begin(self.model, config, ranks=ranks)
         state.threads = state.threads or threads
         for step in train(self.model, corpus, config, state, ranks):
             if step.score or step.finished:
-                self.record.scores = _scores(step)
+                self.record.scores = scores_of(step)
             yield step
 
     def stream(
@@ -375,8 +389,12 @@ class TextGenerator(Inspectable):
                 the vocabulary lacks and has no substitute for.
         """
         prefix = self._read(text, weights)
+        if device == "cpu":
+            return prefix
+        from chargen.device import find_device
+
         target = find_device(device)
-        if target.type == "cpu":
+        if target.type == "cpu":  # the choice of "auto"
             return prefix
         return prefix.on_gpu(deepcopy(self.model).to(target).eval())
 
@@ -385,6 +403,8 @@ class TextGenerator(Inspectable):
 
         With `window`, the state is reset every `window` tokens.
         """
+        from chargen.evaluation.language import evaluate
+
         window = None if window is None else arguments.count(window, "window", 1)
         return evaluate(self.model, self._ids(open_text(text)), self.tokenizer, window)
 
@@ -393,20 +413,5 @@ class TextGenerator(Inspectable):
         instead = f"a number of characters is length={text}" if is_number else ""
         text = arguments.text(text, "the prompt", instead)
         text = self._with_warnings(*self.tokenizer.adapt(as_lines(text)))
-        if self._snapshot is None or not self._snapshot.matches(self.model):
-            self._decoders, self._snapshot = {}, WeightSnapshot(self.model)
-        if weights not in self._decoders:
-            self._decoders[weights] = Decoder(self.model, weights)
-        prefix = Prefix.from_text(text, self.tokenizer, self._decoders[weights])
+        prefix = Prefix.from_text(text, self.tokenizer, self._decoders.find(self._weights, weights))
         return prefix if self._split_on is None else prefix.separated(separator(self._split_on))
-
-
-def _scores(step: Step) -> dict[str, Any]:
-    score = step.score
-    return {
-        **step.summary(),
-        "val_nats_per_token": score.nats_per_token if score else None,
-        "val_bits_per_character": score.bits_per_character if score else None,
-        "val_characters": score.characters if score else None,
-        "final": step.finished,
-    }

@@ -13,14 +13,17 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from chargen.errors import ChargenError
 from chargen.modes import default_modes
 from chargen.ngrams import Hashes, NGrams, hash_ngrams
+from chargen.storage.arrays import Arrays, check_arrays
 
 _CHUNK = 1 << 19  # characters of texts whose n-grams are in memory at once
 
@@ -37,6 +40,35 @@ class LinearClassifier:
     idf: npt.NDArray[np.float32]  # (F,) inverse document frequencies
     weights: Tensor  # (F, C)
     bias: Tensor  # (C,)
+
+    @classmethod
+    def from_arrays(cls, path: Path, arrays: Arrays, classes: int) -> LinearClassifier:
+        """Returns the classifier that gave these `arrays`.
+
+        Raises ChargenError, with the `path` of their file, if they are not of one for so many
+        `classes`.
+        """
+        arrays = dict(arrays)
+        try:
+            hashes = arrays.pop("hashes").view(np.uint64)
+        except (KeyError, TypeError, ValueError) as error:  # missing, or of another type
+            raise ChargenError(f"{path} is damaged: {error}") from error
+        if hashes.ndim != 1 or not (hashes[1:] > hashes[:-1]).all():
+            raise ChargenError(f"{path} is damaged: its n-grams are not in ascending order")
+        count = len(hashes)
+        shapes = {"idf": (count,), "weights": (count, classes), "bias": (classes,)}
+        check_arrays(path, arrays, shapes)
+        idf, weights, bias = (arrays[name].astype(np.float32) for name in shapes)
+        return cls(hashes, idf, torch.from_numpy(weights), torch.from_numpy(bias))
+
+    def arrays(self) -> Arrays:
+        """Returns the arrays by the names that they are saved under."""
+        return {
+            "hashes": self.hashes.view(np.int64),
+            "idf": self.idf,
+            "weights": self.weights.half().numpy(),
+            "bias": self.bias.half().numpy(),
+        }
 
     def __repr__(self) -> str:
         return f"LinearClassifier({len(self.hashes):,} n-grams, {len(self.bias):,} classes)"

@@ -18,43 +18,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from chargen import arguments
 from chargen.errors import ChargenError
 from chargen.modes import default_modes
+from chargen.shapes import NORM_EPSILON, ClassifierConfig, ModelConfig
 
-POOLINGS = ("last", "mean", "max", "attention")
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-NORM_EPSILON = 1e-5
-MAX_SIZE = 1 << 30  # of any field; no machine holds a model with one
 
-
-@dataclass(frozen=True)
-class StateComponent:
-    """One number of the state of a layer, or of one of its gates."""
-
-    layer: int  # from 1
-    index: int  # from 0 to H - 1
-    kind: str = "cell"  # cell, hidden, or the name of a gate
-
-    def check(self, config: ModelConfig) -> None:
-        """Raises ChargenError where a model of this shape has no such component."""
-        for name, number, first, count in (
-            ("layer", self.layer, 1, config.num_layers),
-            ("component", self.index, 0, config.hidden_size),
-        ):
-            if not first <= number < first + count:
-                raise ChargenError(
-                    f"the model has no {name} {number}",
-                    f"take one from {first} to {first + count - 1}",
-                )
-
-
+Array = npt.NDArray[Any]
+Model = TypeVar("Model", bound=nn.Module)
 # One tuple per layer: (h, c) for lstm, (h,) for gru and rnn, each tensor of shape (1, B, H).
 State = list[tuple[Tensor, ...]]
 
@@ -77,81 +56,6 @@ class DropoutMask(NamedTuple):
         """
         mask = like.new_empty(self.batch or len(like), *like.shape[1:])
         return mask.bernoulli_(keep, generator=self.generator)[self.lanes] / keep
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The shape of a language model; raises ChargenError for a value outside its range."""
-
-    vocab_size: int  # V, tokens in the vocabulary
-    cell: str = "lstm"  # lstm, gru or rnn
-    num_layers: int = 2  # each reads the sum of the outputs below
-    hidden_size: int = 256  # H, components of the state of a layer
-    embedding_size: int = 64  # E, components of the vector of a token
-    dropout: float = 0.0  # share of a layer's outputs set to zero in training, below 1
-    bidirectional: bool = False  # whether to read in both directions, as only a classifier can
-
-    def __post_init__(self) -> None:
-        if self.cell not in tuple(CELLS):
-            raise ChargenError(f"there is no cell {self.cell!r}", f"choose one of {', '.join(CELLS)}")
-        for name in ("vocab_size", "num_layers", "hidden_size", "embedding_size"):
-            size = arguments.count(getattr(self, name), name, 1, MAX_SIZE)
-            object.__setattr__(self, name, size)  # Python's own number in place of NumPy's
-        dropout = arguments.number(self.dropout, "dropout", least=0, below=1)
-        object.__setattr__(self, "dropout", dropout)
-        if not isinstance(self.bidirectional, bool):
-            raise ChargenError(f"bidirectional must be true or false, got {self.bidirectional!r}")
-
-    @property
-    def width(self) -> int:
-        """The size of the stack's output at each position."""
-        return self.hidden_size * (2 if self.bidirectional else 1)
-
-    @property
-    def stack_parameters(self) -> int:
-        """The number of parameters of the stack."""
-        gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
-        inputs = self.embedding_size + (self.num_layers - 1) * self.width
-        layers = gates * self.width * (inputs + self.num_layers * (self.hidden_size + 2))
-        return self.vocab_size * self.embedding_size + layers
-
-    @property
-    def parameters(self) -> int:
-        """The number of parameters of the model."""
-        return self.stack_parameters + self.vocab_size * (self.hidden_size + 1)
-
-    def summary(self) -> str:
-        """Returns the shape in a few words, such as "lstm 2 × 256, 0.86 M parameters"."""
-        size = f"{self.num_layers} × {self.hidden_size}, {self.parameters / 1e6:.2f} M parameters"
-        return f"bidirectional {self.cell} {size}" if self.bidirectional else f"{self.cell} {size}"
-
-    @property
-    def basis_size(self) -> int:
-        """The size of the optimiser's bases: for each matrix of a generator, its inputs squared."""
-        return 2 * (self.embedding_size**2 + self.num_layers * self.hidden_size**2)
-
-
-@dataclass(frozen=True)
-class ClassifierConfig(ModelConfig):
-    """The shape of a classifier; raises ChargenError for a value outside its range."""
-
-    classes: int = 2  # C
-    pooling: str = "mean"  # of the outputs, for the head: last, mean, max or attention
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "classes", arguments.count(self.classes, "classes", 2, MAX_SIZE))
-        if self.pooling not in POOLINGS:
-            raise ChargenError(
-                f"there is no pooling {self.pooling!r}", f"choose one of {', '.join(POOLINGS)}"
-            )
-
-    @property
-    def parameters(self) -> int:
-        """The number of parameters of the model."""
-        attention = self.width + 1 if self.pooling == "attention" else 0
-        reader = 0 if self.bidirectional else self.vocab_size * (self.width + 1)
-        return self.stack_parameters + self.classes * (self.width + 1) + attention + reader
 
 
 class Stack(nn.Module):
@@ -300,6 +204,16 @@ class LanguageModel(nn.Module):
         with _seeded(config, seed):
             return cls(config)
 
+    @classmethod
+    @default_modes()
+    def from_arrays(cls, config: ModelConfig, arrays: dict[str, Array]) -> LanguageModel:
+        """Returns a model with the weights `arrays`, by their names; see `shapes.weight_shapes`."""
+        return _with_weights(cls.new(config, seed=0), arrays)
+
+    def arrays(self) -> dict[str, Array]:
+        """Returns the weights by their names, in single precision, on the CPU."""
+        return to_arrays(self)
+
     def initial_state(self, batch: int) -> State:
         """Returns the empty state of `batch` lanes: zeros."""
         return self.stack.initial_state(batch)
@@ -347,6 +261,12 @@ class Classifier(nn.Module):
         """
         with _seeded(config, seed):
             return cls(config)
+
+    @classmethod
+    @default_modes()
+    def from_arrays(cls, config: ClassifierConfig, arrays: dict[str, Array]) -> Classifier:
+        """Returns a model with the weights `arrays`, by their names; see `shapes.weight_shapes`."""
+        return _with_weights(cls.new(config, seed=0), arrays)
 
     def initial_state(self, batch: int) -> State:
         """Returns an empty list: nothing is carried from text to text."""
@@ -413,6 +333,18 @@ def _seeded(config: ModelConfig, seed: int) -> Iterator[None]:
             "three times that in training) does not fit in memory",
             "take a smaller {hidden_size}",
         ) from error
+
+
+def to_arrays(model: nn.Module) -> dict[str, Array]:
+    """Returns the weights of a model by their names, in single precision, on the CPU."""
+    named = model.named_parameters()
+    return {name: weight.detach().to("cpu", torch.float32).numpy() for name, weight in named}
+
+
+def _with_weights(model: Model, arrays: dict[str, Array]) -> Model:
+    for name, weight in model.named_parameters():
+        weight.data.copy_(torch.from_numpy(arrays[name].astype(np.float32)))
+    return model
 
 
 def detach(state: State) -> State:

@@ -17,7 +17,8 @@ from chargen.device import (
 )
 from chargen.errors import DeviceError
 from chargen.inspection.probe import final_states
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 
 BROKEN = "no kernel image is available for execution on the device"
 

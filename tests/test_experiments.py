@@ -15,7 +15,8 @@ from chargen.experiments import (
     learning_curve,
     more_texts_help,
 )
-from chargen.model import Classifier, LanguageModel, ModelConfig
+from chargen.model import Classifier, LanguageModel
+from chargen.shapes import ModelConfig
 
 MINUTES = 0.01
 

@@ -239,7 +239,7 @@ def test_n4_a_prefix_keeps_the_weights_that_it_was_read_with(verse):
 
 def test_n4_weights_that_have_not_changed_are_laid_out_once(poet, monkeypatch):
     poet.generate("the", length=1)
-    monkeypatch.setattr("chargen.generator.Decoder", None)
+    monkeypatch.setattr("chargen.generation.decoder.Decoder", None)
     poet.generate("a bird", length=1)
 
 

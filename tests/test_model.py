@@ -7,15 +7,8 @@ import pytest
 import torch
 
 from chargen import ChargenError
-from chargen.model import (
-    CELLS,
-    NORM_EPSILON,
-    DropoutMask,
-    LanguageModel,
-    ModelConfig,
-    _RmsNorm,
-    detach,
-)
+from chargen.model import CELLS, DropoutMask, LanguageModel, _RmsNorm, detach
+from chargen.shapes import NORM_EPSILON, ModelConfig
 
 SHAPES = list(itertools.product(CELLS, [1, 2, 3]))
 

@@ -21,14 +21,18 @@ RETURNED = [
 
 
 def signatures(kind):
-    """The annotations of each public method and property, and of the fields of a dataclass."""
-    yield kind.__name__, typing.get_type_hints(kind)
+    """The annotations of each public method and property, and of the fields of a dataclass.
+
+    A module that does without torch does not import what is annotated alone.
+    """
+    public = {name: getattr(chargen, name) for name in chargen.__all__}
+    yield kind.__name__, typing.get_type_hints(kind, localns=public)
     for name, member in vars(kind).items():
         if name.startswith("_"):
             continue
         member = getattr(member, "__func__", getattr(member, "fget", getattr(member, "func", member)))
         if inspect.isfunction(member):
-            yield name, typing.get_type_hints(member)
+            yield name, typing.get_type_hints(member, localns=public)
 
 
 def classes(annotation):

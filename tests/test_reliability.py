@@ -31,8 +31,9 @@ from safetensors.torch import load_file, save_file
 
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.data.corpus import prepare
-from chargen.model import LanguageModel, ModelConfig
-from chargen.runs.state import state_folders
+from chargen.model import LanguageModel
+from chargen.runs.saved import state_folders
+from chargen.shapes import ModelConfig
 from chargen.training.config import TrainConfig
 
 QUICK = ["--steps", 3, "--hidden", 16, "--batch", 4, "--window", 16]

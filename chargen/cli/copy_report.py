@@ -35,7 +35,7 @@ def open_index(
         say_notes(source.notes)
         return Copies.of(source)
     from chargen.generator import TextGenerator
-    from chargen.runs.run import corpus_of
+    from chargen.runs.saved import corpus_of
 
     folder = model_folder(model)
     return corpus_of(Path(folder), (writer or TextGenerator.load(folder)).record)

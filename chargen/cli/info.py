@@ -20,13 +20,14 @@ def info(model: str | None, as_json: bool) -> None:
       chargen info
       chargen info -m checkpoints/shakespeare --json
     """
+    from chargen.shapes import weight_shapes
     from chargen.storage import checkpoint
 
     writer = load_model(model)
     if as_json:
-        click.echo(json.dumps(checkpoint.to_config(writer.model, writer.record.to_json())))
+        click.echo(json.dumps(checkpoint.to_config(writer.config, writer.record.to_json())))
         return
-    config = writer.model.config
+    config = writer.config
     click.echo(
         f"model       {config.cell}, {config.num_layers} layers, hidden size {config.hidden_size}, "
         f"embedding {config.embedding_size}: {config.parameters:,} parameters"
@@ -37,8 +38,8 @@ def info(model: str | None, as_json: bool) -> None:
             shown = (f"{k.replace('_', ' ')} {_plain(v)}" for k, v in fields.items() if v is not None)
             click.echo(f"{title:<11} {', '.join(shown)}")
     click.echo("weights")
-    for name, weight in writer.model.named_parameters():
-        click.echo(f"  {name:<32} {' × '.join(map(str, weight.shape))}")
+    for name, shape in weight_shapes(config).items():
+        click.echo(f"  {name:<32} {' × '.join(map(str, shape))}")
 
 
 def _plain(value: object) -> str:

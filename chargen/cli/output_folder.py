@@ -44,7 +44,7 @@ def training_folder(
 def classifier_folder(out: str | None, data: str | None, resume: bool, overwrite: bool) -> Path:
     """Returns the folder for a training of a classifier on `data`, as `training_folder` does."""
     from chargen.data.text import name_of
-    from chargen.runs.state import saved_settings
+    from chargen.runs.saved import saved_settings
     from chargen.storage.checkpoint import CLASSIFIER_TRAINING
 
     name = name_of([data or "languages"])
@@ -67,7 +67,7 @@ def _trained(name: str | None, kind: str) -> list[Path]:
 
     With a `name`, they are those that trainings on sources of that name had.
     """
-    from chargen.runs.state import kind_of, state_folders
+    from chargen.runs.saved import kind_of, state_folders
 
     if name is not None:
         _refuse_path(name)
@@ -115,7 +115,7 @@ def _trained_on(
     Two texts can have the same name. Standard input could not be read once more, so its name decides.
     """
     from chargen.data.rows import open_corpus
-    from chargen.runs.state import corpus_sha256
+    from chargen.runs.saved import corpus_sha256
 
     if not sources or "-" in sources:
         return folders[0]

@@ -10,23 +10,22 @@ step therefore differs from the textbook equations, which stand at each cell, in
   layer reads its input. Closures bind all of it before the first step.
 
 Vectors are columns: (H,) for one stream, (H, B) for several. The matrices are `Float32Matrix`, as the
-model was trained, or `Int8Matrix`, which takes a quarter of the memory traffic.
+model was trained, or `int8.Int8Matrix`, which takes a quarter of the memory traffic.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 Array = npt.NDArray[np.float32]
 Call = Callable[[], Any]
-INT8_MAX = 127
 _HUGE_PAGE_BYTES = 1 << 22  # size from which NumPy asks the system for huge pages
 
 
@@ -54,7 +53,7 @@ class Float32Matrix:
         column = None if bias is None else bias[:, None]
         weights = np.hstack([part for part in (w_hh, w_ih, column) if part is not None])
         # Column by column: OpenBLAS multiplies that order a tenth faster than row by row.
-        self._weights = _huge_page_array(weights.shape[::-1], np.float32).T
+        self._weights = huge_page_array(weights.shape[::-1], np.float32).T
         self._weights[...] = weights
 
     def __reduce__(self) -> Any:
@@ -66,70 +65,7 @@ class Float32Matrix:
         return partial(self._weights.dot, vector, out)
 
 
-class Int8Matrix:
-    """A matrix as `Float32Matrix`, quantised to eight bits: scale_row * scale_vector * (W @ v) + b.
-
-    Each row of weights has one scale; each vector gets one at each step, per stream. The sums of the
-    integer product are exact, so they do not depend on how many streams are computed together. The
-    bias keeps its precision.
-    """
-
-    def __init__(self, w_hh: Array | None, w_ih: Array | None, bias: Array | None) -> None:
-        weights = np.hstack([part for part in (w_hh, w_ih) if part is not None])
-        scales = np.maximum(np.abs(weights).max(1), np.finfo(np.float32).tiny) / INT8_MAX
-        quantised = _huge_page_array(weights.shape, np.int8)
-        quantised[...] = np.rint(weights / scales[:, None])
-        self._weights, self._scales, self._bias = torch.from_numpy(quantised), scales, bias
-
-    def bind(self, vector: Array, out: Array) -> Call:
-        """Returns a function that writes the product with `vector` into `out`."""
-        weights, vector = self._weights, vector[: self._weights.shape[1]]
-        scaled = np.zeros_like(vector)
-        quantised = torch.zeros(len(vector), vector[0].size, dtype=torch.int8, device="cpu")
-        sums = torch.zeros(len(out), vector[0].size, dtype=torch.int32, device="cpu")
-        quantised_view = quantised.numpy().reshape(vector.shape)
-        sums_view = sums.numpy().reshape(out.shape)
-        row_scales = _broadcast_copy(self._scales / np.float32(INT8_MAX), out)
-        bias = None if self._bias is None else _broadcast_copy(self._bias, out)
-        up, largest = per_stream_buffer(vector), per_stream_buffer(out)
-        vector_rows, scaled_rows, out_rows = group_rows(vector), group_rows(scaled), group_rows(out)
-        absolute, multiply, rint, copyto, add = np.abs, np.multiply, np.rint, np.copyto, np.add
-        product = torch._int_mm
-
-        def measure_one() -> None:
-            absolute(vector, scaled)
-            top = scaled.item(scaled.argmax()) or 1.0  # four times as fast as `max`
-            largest.fill(top)
-            up.fill(INT8_MAX / top)
-
-        def measure_several() -> None:
-            absolute(vector, scaled)
-            top = reduce_rows(np.maximum, scaled_rows)
-            top[top == 0] = 1
-            largest[...] = top
-            up[...] = INT8_MAX / top
-
-        measure = measure_one if vector.ndim == 1 else measure_several
-
-        def run() -> None:
-            # 1. Quantise the vector.
-            measure()
-            multiply(vector_rows, up, scaled_rows)
-            rint(scaled, scaled)
-            copyto(quantised_view, scaled, "unsafe")
-            # 2. Multiply.
-            product(weights, quantised, out=sums)
-            # 3. Scale back.
-            copyto(out, sums_view, "unsafe")
-            multiply(out, row_scales, out)
-            multiply(out_rows, largest, out_rows)
-            if bias is not None:
-                add(out, bias, out)
-
-        return run
-
-
-def _huge_page_array(shape: tuple[int, ...], kind: type) -> Any:
+def huge_page_array(shape: tuple[int, ...], kind: type) -> Any:
     """Returns an empty array in huge pages, if the system has them: they are read a tenth faster."""
     size = math.prod(shape) * np.dtype(kind).itemsize
     memory = np.empty(max(size, _HUGE_PAGE_BYTES) + 64, np.uint8)
@@ -137,8 +73,13 @@ def _huge_page_array(shape: tuple[int, ...], kind: type) -> Any:
     return memory[start : start + size].view(kind).reshape(shape)
 
 
-Matrix = Float32Matrix | Int8Matrix
-PRECISIONS: dict[str, type[Matrix]] = {"fp32": Float32Matrix, "int8": Int8Matrix}
+class Matrix(Protocol):
+    """A matrix [W_hh | W_ih | b], any part of which may be missing: `Float32Matrix`, `Int8Matrix`."""
+
+    def __init__(self, w_hh: Array | None, w_ih: Array | None, bias: Array | None) -> None: ...
+
+    def bind(self, vector: Array, out: Array) -> Call:
+        """Returns a function that writes the product with `vector` into `out`."""
 
 
 class _InputTable:
@@ -157,17 +98,30 @@ class _InputTable:
 
     def bind(self, out: Array) -> Callable[[Any], Any]:
         """Returns a function that adds the rows of tokens to `out`, (rows,) or (rows, B)."""
-        rows, add, select = self._rows, np.add, torch.index_select
+        rows, add = self._rows, np.add
         if out.ndim == 1:
             return lambda token: add(out, rows[token], out)
-        columns, selected = torch.from_numpy(self._columns), np.zeros_like(out)
-        selected_tensor = torch.from_numpy(selected)
+        selected = np.zeros_like(out)
+        select = _column_selector(self._columns, selected)
 
         def add_rows(tokens: Any) -> None:
-            select(columns, 1, torch.from_numpy(tokens), out=selected_tensor)
+            select(tokens)
             add(out, selected, out)
 
         return add_rows
+
+
+def _column_selector(matrix: Array, out: Array) -> Callable[[Any], Any]:
+    """Returns a function that writes columns of `matrix` into `out`.
+
+    Torch does it in half the time; where something else has imported it, it is used.
+    """
+    torch: Any = sys.modules.get("torch")
+    if not hasattr(torch, "index_select"):
+        return partial(matrix.take, axis=1, out=out, mode="clip")  # "raise" would buffer `out`
+    select, from_numpy = torch.index_select, torch.from_numpy
+    tensor, selected = from_numpy(matrix), from_numpy(out)
+    return lambda tokens: select(tensor, 1, from_numpy(tokens), out=selected)
 
 
 # The cells ----------------------------------------------------------------------------------------
@@ -179,7 +133,7 @@ class Cell:
     Args:
         arrays: PyTorch's w_ih (G * H, I), w_hh (G * H, H), b_ih and b_hh (G * H,), for G gates.
         embedding: (V, I), of the first layer only, which looks its input up.
-        matrix: the precision of the weights, one of `PRECISIONS`.
+        matrix: the class of its matrices, which decides their precision.
     """
 
     hidden: int
@@ -383,6 +337,6 @@ def reduce_rows(ufunc: np.ufunc, grouped: Array) -> Array:
     return result
 
 
-def _broadcast_copy(column: Array, like: Array) -> Array:
+def broadcast_copy(column: Array, like: Array) -> Array:
     """Returns a column (rows,) repeated for each stream: broadcasting at each step is half as fast."""
     return np.array(np.broadcast_to(column if like.ndim == 1 else column[:, None], like.shape))

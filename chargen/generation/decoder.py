@@ -9,18 +9,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from chargen.arguments import count, number, shown
 from chargen.errors import ChargenError
 from chargen.generation import cells
-from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig, StateComponent
+from chargen.shapes import NORM_EPSILON, ModelConfig, StateComponent
 
 Array = npt.NDArray[np.float32]
+
+
+class Weights(Protocol):
+    """The weights of a language model: a `LanguageModel`, or `StoredWeights`."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The shape of the model."""
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns the weights in single precision, by their names; see `shapes.weight_shapes`."""
+
+
+@dataclass(frozen=True, repr=False)
+class StoredWeights:
+    """The weights of a language model as a checkpoint holds them, for which no torch is needed."""
+
+    config: ModelConfig
+    by_name: dict[str, Any]
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns the weights in single precision, by their names; see `shapes.weight_shapes`."""
+        return self.by_name
 
 
 class Clamp(NamedTuple):
@@ -44,7 +67,7 @@ class Decoder:
         logits = decoder.step(token, state)
 
     Args:
-        model: its weights are copied.
+        model: a LanguageModel, or the weights of one; they are copied.
         weights: "fp32", or "int8" for recurrent weights of eight bits, which take a quarter of the
             memory traffic and are a little less exact.
 
@@ -52,25 +75,22 @@ class Decoder:
         ChargenError: if there are no such weights.
     """
 
-    def __init__(self, model: LanguageModel, weights: str = "fp32") -> None:
-        if not isinstance(model, LanguageModel):
+    def __init__(self, model: Weights, weights: str = "fp32") -> None:
+        if not hasattr(model, "arrays"):
             raise TypeError(f"{shown(model)} is no LanguageModel; give writer.model")
-        config = model.config
+        config, arrays = model.config, model.arrays()
         self.config = config
         self.vocab_size = config.vocab_size
         self.weights = weights
-        if weights not in cells.PRECISIONS:
-            raise ChargenError(f"weights are {' or '.join(cells.PRECISIONS)}, not {weights!r}")
-        matrix = cells.PRECISIONS[weights]
+        matrix, self._product = _arithmetic(weights)
         self._layers: list[cells.Cell] = []
-        for layer in model.stack.layers:
-            arrays = [_array(getattr(layer, name)) for name in _WEIGHTS]
-            embedding = None if self._layers else _array(model.stack.embedding.weight)
-            self._layers.append(cells.CELLS[config.cell](arrays, embedding, matrix))
+        for depth in range(config.num_layers):
+            of_layer = [arrays[f"stack.layers.{depth}.{name}"] for name in _WEIGHTS]
+            embedding = None if depth else arrays["stack.embedding.weight"]
+            self._layers.append(cells.CELLS[config.cell](of_layer, embedding, matrix))
         # The last column is the bias: the outputs end with a one.
-        head = [_array(model.head.weight), _array(model.head.bias)[:, None]]
+        head = [arrays["head.weight"], arrays["head.bias"][:, None]]
         self._head = np.asfortranarray(np.hstack(head))
-        self._product: Any = np.dot if matrix is cells.Float32Matrix else _torch_product
         self.clamps: list[Clamp] = []
 
     def clamped(self, clamps: Sequence[Clamp]) -> Decoder:
@@ -131,6 +151,25 @@ class Decoder:
         return logits
 
 
+class DecoderCache:
+    """The decoders of a model, made anew once its weights have changed."""
+
+    def __init__(self) -> None:
+        self._decoders: dict[str, Decoder] = {}  # by the precision of their weights
+        self._snapshot: Any = None  # of the weights that they have
+
+    def find(self, model: Weights, weights: str) -> Decoder:
+        """Returns a decoder of the weights that `model` has now, in the precision `weights`."""
+        if not isinstance(model, StoredWeights):  # those never change
+            from chargen.generation.snapshot import WeightSnapshot
+
+            if self._snapshot is None or not self._snapshot.matches(model):
+                self._decoders, self._snapshot = {}, WeightSnapshot(cast("Any", model))
+        if weights not in self._decoders:
+            self._decoders[weights] = Decoder(model, weights)
+        return self._decoders[weights]
+
+
 class DecodingState:
     """The recurrent state of one stream or several, changed in place by `Decoder.step`."""
 
@@ -173,40 +212,6 @@ def _restored(layers: list[cells.Cell], batch: int, carried: list[list[Array]]) 
     return state
 
 
-class WeightSnapshot:
-    """A copy of a model's weights, which finds every change of them, however it was made.
-
-    Torch counts most changes in place, but not those of `weight.data`. So the values are compared,
-    which takes about as long as writing five characters.
-    """
-
-    def __init__(self, model: LanguageModel) -> None:
-        self._config = model.config
-        self._weights = [weight.detach().clone() for weight in model.parameters()]
-
-    def matches(self, model: LanguageModel) -> bool:
-        """Returns whether a model has exactly these weights."""
-        weights = list(model.parameters())
-        return (
-            model.config == self._config
-            and len(weights) == len(self._weights)
-            and all(map(_equal, weights, self._weights))
-        )
-
-
-def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
-
-
-def _torch_product(matrix: Array, vectors: Array) -> Array:
-    """Multiplies by torch's threads, as the int8 products do: two thread pools would compete."""
-    if vectors.ndim == 1:
-        result: Array = matrix.dot(vectors)
-        return result
-    result = torch.mm(torch.from_numpy(matrix), torch.from_numpy(vectors)).numpy()
-    return result
-
-
 def _norm(h: Array, below: Array | None, out: Array) -> Callable[[], None]:
     """Returns a function that writes h / rms(h) + below into `out`, as `model.Stack` computes it.
 
@@ -232,8 +237,18 @@ def _norm(h: Array, below: Array | None, out: Array) -> Callable[[], None]:
     return norm_one if h.ndim == 1 else norm_several
 
 
+def _arithmetic(weights: str) -> tuple[type[cells.Matrix], Any]:
+    """Returns the class of the matrices, and the product of the head, for a precision.
+
+    Raises ChargenError for a precision that is not there.
+    """
+    if weights == "fp32":
+        return cells.Float32Matrix, np.dot
+    if weights != "int8":
+        raise ChargenError(f"weights are fp32 or int8, not {weights!r}")
+    from chargen.generation import int8
+
+    return int8.Int8Matrix, int8.product
+
+
 _WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")  # PyTorch's names
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    return tensor.detach().to("cpu", torch.float32).contiguous().numpy()

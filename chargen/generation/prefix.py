@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from copy import copy
+from typing import TYPE_CHECKING
 
 from chargen import arguments
 from chargen.errors import ChargenError
@@ -18,14 +19,15 @@ from chargen.generation.constraints import (
     LiftedConstraint,
     Utf8Constraint,
 )
-from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Array, Clamp, Decoder, DecodingState
 from chargen.generation.loop import sample_tokens
 from chargen.generation.sampler import Sampler
 from chargen.generation.stop_strings import StopMatcher
-from chargen.model import LanguageModel
 from chargen.suggestions import suggests
 from chargen.tokenizers.base import Tokenizer
+
+if TYPE_CHECKING:
+    from chargen.model import LanguageModel
 
 
 @suggests
@@ -245,6 +247,8 @@ class Prefix:
         begin = self._state, self._logits, sampler, seed, num
         restricted = constraints or sampler.narrows or self._decoder.clamps
         if self._cuda_model is not None and not restricted:
+            from chargen.generation.cuda import sample_tokens_cuda
+
             draws = sample_tokens_cuda(self._cuda_model, *begin)
         else:
             draws = sample_tokens(self._decoder, *begin, constraints)

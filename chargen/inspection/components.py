@@ -15,8 +15,9 @@ import numpy.typing as npt
 from chargen.errors import ChargenError
 from chargen.inspection.properties import properties
 from chargen.inspection.states import state_chunks
-from chargen.model import LanguageModel, StateComponent
+from chargen.model import LanguageModel
 from chargen.modes import default_modes
+from chargen.shapes import StateComponent
 from chargen.tokenizers.base import Ids, Tokenizer
 
 FEWEST = 100  # tokens; in a shorter text, every component correlates with something

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,29 +13,40 @@ from chargen.data.cache import encode
 from chargen.data.documents import adapt
 from chargen.data.sources import Source, open_text
 from chargen.data.text import Text
-from chargen.inspection.components import ComponentCorrelation, components
-from chargen.inspection.gradients import GradientReach, gradients
-from chargen.inspection.states import Layers, states
-from chargen.inspection.surprise import Surprise, surprise
-from chargen.model import LanguageModel
 from chargen.storage.record import Record
 from chargen.suggestions import suggests
 from chargen.tokenizers.base import Ids, Tokenizer
 
+if TYPE_CHECKING:
+    from chargen.inspection.components import ComponentCorrelation
+    from chargen.inspection.gradients import GradientReach
+    from chargen.inspection.states import Layers
+    from chargen.inspection.surprise import Surprise
+    from chargen.model import LanguageModel
+
 
 @suggests
 class Inspectable:
-    """A language model with its tokenizer, which can be seen through."""
+    """A language model with its tokenizer, which can be seen through.
 
-    model: LanguageModel
+    What looks inside imports torch when it is called: a generator can write without.
+    """
+
     tokenizer: Tokenizer
     record: Record
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model, whose weights may be changed."""
+        raise NotImplementedError
 
     def surprise(self, text: Source) -> Surprise:
         """Returns the surprise at each character of a text, and what the model expected instead.
 
         Characters are adapted like those of a prompt, see `read`.
         """
+        from chargen.inspection.surprise import surprise
+
         return surprise(self.model, self.tokenizer, self._adapted(text))
 
     def states(self, text: Source) -> Layers:
@@ -42,6 +54,8 @@ class Inspectable:
 
         The names are those of `inspection.states.STATE_KINDS`; `pieces` has the T texts.
         """
+        from chargen.inspection.states import states
+
         return states(self.model, self._adapted(text))
 
     def pieces(self, text: Source) -> list[str]:
@@ -53,6 +67,8 @@ class Inspectable:
 
         Raises ChargenError for a text of fewer than a hundred characters.
         """
+        from chargen.inspection.components import components
+
         return components(self.model, self.tokenizer, self._adapted(text))
 
     def gradients(self, text: Source, farthest: int = 200, seed: int = 0) -> GradientReach:
@@ -61,6 +77,8 @@ class Inspectable:
         `seed` draws the positions of the text at which they are measured. Raises ChargenError for a
         text that is too short.
         """
+        from chargen.inspection.gradients import gradients
+
         return gradients(self.model, self._adapted(text), farthest, seed)
 
     def adapt(self, text: str, skip: bool = False) -> tuple[str, list[str]]:

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from chargen.data.batches import Texts
 from chargen.evaluation.classes import ClassScore
-from chargen.model import LanguageModel, StateComponent
+from chargen.model import LanguageModel
 from chargen.modes import default_modes
+from chargen.shapes import StateComponent
 
 _BATCH = 128  # texts of the same length
 _DECAY = 1e-3  # L2 penalty of the regression, whose inputs have unit variance

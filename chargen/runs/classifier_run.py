@@ -26,11 +26,13 @@ from chargen.classifier import TextClassifier
 from chargen.data.batches import Augmentation
 from chargen.data.labelled import Labelled, labelled_texts
 from chargen.errors import ChargenError, writing
+from chargen.linear import LinearClassifier
 from chargen.model import Classifier
 from chargen.modes import default_modes
 from chargen.runs.folder import RunFolder
 from chargen.runs.state import SavedState, StateFiles, damaged, read_state, refuse_spent, save_state
 from chargen.storage import checkpoint
+from chargen.storage.arrays import check_arrays
 from chargen.storage.record import ClassifierRecord, LabelledRecord
 from chargen.storage.schema import conform, make
 from chargen.training.config import TrainConfig
@@ -215,13 +217,13 @@ class _Training:
             "preparation": {name: getattr(preparation, name) for name in _PREPARATION},
             "settings": self.settings,
         }
-        tensors = {}
+        arrays = {}
         if preparation.linear is not None and preparation.offsets is not None:
-            linear = checkpoint.linear_tensors(preparation.linear)
-            tensors = {f"{_NGRAMS}{name}": tensor for name, tensor in linear.items()}
-            tensors[_OFFSETS] = preparation.offsets
+            linear = preparation.linear.arrays()
+            arrays = {f"{_NGRAMS}{name}": array for name, array in linear.items()}
+            arrays[_OFFSETS] = preparation.offsets.numpy()
         with writing(folder):  # listing its states fails if somebody removes the folder
-            parts = reader.model, reader.tokenizer, self.state, tensors
+            parts = reader.model, reader.tokenizer, self.state, arrays
             save_state(folder, checkpoint.CLASSIFIER_TRAINING, values, *parts)
 
 
@@ -256,9 +258,10 @@ def _load(folder: Path, device: torch.device) -> ClassifierResumePoint:
         preparation = _preparation(files)
         corpus = LabelledRecord.from_json(values["corpus"])
         record = ClassifierRecord(values["max_length"], corpus)
-        classes = checkpoint.checked_classes(values["classes"], files.model.config)
-        state = files.restore(preparation.config, device, preparation.stack_share)
-    parts = files.model, files.tokenizer, classes, record, preparation.linear
+        classes = checkpoint.checked_classes(values["classes"], files.shape)
+        model = Classifier.new(files.shape, seed=0)
+        state = files.restore(model, preparation.config, device, preparation.stack_share)
+    parts = model, files.tokenizer, classes, record, preparation.linear
     return ClassifierResumePoint(
         reader=TextClassifier(*parts),
         preparation=preparation,
@@ -273,22 +276,18 @@ def _load(folder: Path, device: torch.device) -> ClassifierResumePoint:
 
 
 def _preparation(files: StateFiles) -> Preparation:
-    """Returns what was decided before the first step; takes its tensors from the `files`."""
-    values, tensors = files.values, files.tensors
-    linear, offsets = None, tensors.pop(_OFFSETS, None)
+    """Returns what was decided before the first step; takes its arrays from the `files`."""
+    values, arrays = files.values, files.arrays
+    linear, offsets = None, arrays.pop(_OFFSETS, None)
     if offsets is not None:
-        parts = {
-            name: tensors.pop(f"{_NGRAMS}{name}") for name in ("hashes", "idf", "weights", "bias")
-        }
-        classes = files.model.config.classes
-        linear = checkpoint.to_linear(files.folder / _NGRAMS, parts, classes)
-        checkpoint.check_tensors(
-            files.folder, {_OFFSETS: offsets}, {_OFFSETS: offsets.new_empty(len(offsets), classes)}
-        )
+        parts = {name: arrays.pop(f"{_NGRAMS}{name}") for name in ("hashes", "idf", "weights", "bias")}
+        classes = files.shape.classes
+        linear = LinearClassifier.from_arrays(files.folder / _NGRAMS, parts, classes)
+        check_arrays(files.folder, {_OFFSETS: offsets}, {_OFFSETS: (len(offsets), classes)})
     return Preparation(
         config=make(TrainConfig, values["training"]),
         augmentation=make(Augmentation, values["augmentation"]),
         linear=linear,
-        offsets=offsets,
+        offsets=None if offsets is None else torch.from_numpy(offsets),
         **values["preparation"],
     )

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from chargen.errors import ChargenError, writing
-from chargen.runs.state import LOGS, OtherKind, kind_of, state_folders
+from chargen.runs.saved import LOGS, kind_of, state_folders
+from chargen.runs.state import OtherKind
 from chargen.storage import atomic
 from chargen.storage.lock import claimed
 from chargen.training.distributed import ALONE, Ranks

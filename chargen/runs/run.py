@@ -21,7 +21,6 @@ resumes just as well, but sums are rounded differently.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,19 +30,17 @@ import torch
 
 from chargen.arguments import shown
 from chargen.data.corpus import Corpus
-from chargen.data.rows import open_corpus
 from chargen.data.sources import Source, open_text
 from chargen.data.text import Text
 from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
-from chargen.inspection.copies import Copies
 from chargen.model import LanguageModel
 from chargen.modes import default_modes
 from chargen.runs.folder import RunFolder
-from chargen.runs.state import SavedState, damaged, read_state, refuse_spent, save_state, state_folders
+from chargen.runs.state import SavedState, damaged, read_state, refuse_spent, save_state
 from chargen.storage import checkpoint
 from chargen.storage.record import CorpusRecord, Record
-from chargen.storage.schema import conform, make, parse
+from chargen.storage.schema import conform, make
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import Ranks
@@ -208,43 +205,18 @@ def _load(folder: Path, device: torch.device) -> ResumePoint:
     with damaged(folder):
         conform(files.values, {"corpus": _CORPUS}, "config.json")
         config = make(TrainConfig, files.values["training"])
-        if files.tensors["state.0.0"].shape[1] != config.batch:
+        if files.arrays["state.0.0"].shape[1] != config.batch:
             raise ChargenError(f"its recurrent state is not that of {config.batch} lanes")
         record = Record(CorpusRecord.from_json(files.values["corpus"]))
-        state = files.restore(config, device)
+        model = LanguageModel.new(files.shape, seed=0)
+        state = files.restore(model, config, device)
     return ResumePoint(
-        writer=TextGenerator(files.model, files.tokenizer, record),
+        writer=TextGenerator(model, files.tokenizer, record),
         config=config,
         state=state,
         settings=files.values["settings"],
         environment=files.values["place"],
         log_bytes=files.values["lines"],
-    )
-
-
-def corpus_of(folder: Path, record: Record) -> Copies:
-    """Returns the index of the text that the model in `folder` was trained on.
-
-    The text is found in the cache, or in the files that the training read it from. Raises
-    ChargenError if it is in neither, or was changed.
-    """
-    sha256, encoding, sources = str(record.corpus.sha256), "utf-8", [str(record.corpus.name)]
-    columns: list[str] = []
-    for state in state_folders(folder):
-        with suppress(ChargenError, KeyError, OSError, TypeError):
-            settings = parse(state, (state / "config.json").read_bytes())["settings"]
-            sources, encoding = list(map(str, settings["corpus"])), str(settings["encoding"])
-            columns = list(map(str, settings.get("text", ())))
-    if cached := Copies.cached(sha256, encoding):
-        return cached
-    with suppress(ChargenError):
-        text = open_corpus(sources, encoding, columns)
-        if text.sha256 == sha256:
-            return Copies.of(text)
-    raise ChargenError(
-        f"the corpus {record.corpus.name or ''!r} of the model is not where it was, or was changed "
-        "since",
-        "say where it is with {corpus}",
     )
 
 

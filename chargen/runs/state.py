@@ -16,21 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from chargen.errors import ChargenError, writing
 from chargen.model import Classifier, LanguageModel
 from chargen.modes import default_modes
+from chargen.runs.saved import LOGS, kind_of, state_folders
 from chargen.storage import atomic, checkpoint
-from chargen.storage.schema import OtherVersion, conform, parse
+from chargen.storage.arrays import Arrays, array_bytes, check_arrays
+from chargen.storage.schema import OtherVersion, conform
 from chargen.tokenizers.base import Tokenizer
 from chargen.training.config import TrainConfig
 from chargen.training.state import TrainingState, number_schema
 
-LOGS = {  # files that grow while a training runs
-    checkpoint.TRAINING: ("metrics.jsonl", "samples.txt"),
-    checkpoint.CLASSIFIER_TRAINING: ("metrics.jsonl",),
-}
 COMMANDS = {
     checkpoint.TRAINING: "chargen train",
     checkpoint.CLASSIFIER_TRAINING: "chargen classify train",
@@ -120,29 +117,31 @@ class StateFiles:
 
     folder: Path
     values: dict[str, Any]  # config.json
-    model: Any  # LanguageModel or Classifier, of the saved shape
+    shape: Any  # ModelConfig or ClassifierConfig
     tokenizer: Tokenizer
-    tensors: dict[str, Tensor]
+    arrays: Arrays
 
     def restore(
-        self, config: TrainConfig, device: torch.device, stack_share: float = 1.0
+        self, model: Any, config: TrainConfig, device: torch.device, stack_share: float = 1.0
     ) -> TrainingState:
-        """Moves the model to `device`, restores its weights, and returns its state.
+        """Moves a model of the saved shape to `device`, restores its weights, and returns its state.
 
         Raises ChargenError, or what `damaged` turns into one, where the files do not fit together.
         """
-        numbers, tensors, model = self.values["progress"], self.tensors, self.model.to(device)
+        numbers, arrays, model = self.values["progress"], self.arrays, model.to(device)
         if numbers["first_step"] > numbers["step"] or numbers["generation"] >= config.generations:
             raise ChargenError("its generation is not one of this training")
-        rng = tensors.pop("rng")
+        rng = torch.from_numpy(arrays.pop("rng"))
         state = TrainingState.begin(model, config, stack_share)
-        if any(name.startswith("teacher.") for name in tensors):
+        if any(name.startswith("teacher.") for name in arrays):
             state.set_teacher({k: torch.empty_like(v) for k, v in model.named_parameters()})
         expected = state.tensors(model)
         del expected["rng"]  # its size depends on the device
-        if any(name.startswith("best.") for name in tensors):
+        if any(name.startswith("best.") for name in arrays):
             expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
-        checkpoint.check_tensors(self.folder / _TENSORS, tensors, expected)
+        shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+        check_arrays(self.folder / _TENSORS, arrays, shapes)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         state.restore(model, tensors | {"rng": rng}, numbers)
         return state
 
@@ -178,11 +177,11 @@ def read_state(folder: Path, kind: str) -> StateFiles:
             f"continue it with: {COMMANDS[other]} --resume -o {shlex.quote(str(run))}",
         )
     values, shape, tokenizer = checkpoint.read_config(folder, sums, kind)
-    model, tensors = checkpoint.read_tensors(folder, sums, _TENSORS, shape)
+    arrays = checkpoint.read_arrays(folder, sums, _TENSORS, shape)
     with damaged(folder):
         values["progress"] = _ADDED | values["progress"]
         conform(values, _STATE | {"lines": dict.fromkeys(LOGS[kind], int)}, "config.json")
-    return StateFiles(folder, values, model, tokenizer, tensors)
+    return StateFiles(folder, values, shape, tokenizer, arrays)
 
 
 @default_modes()
@@ -193,11 +192,11 @@ def save_state(
     model: LanguageModel | Classifier,
     tokenizer: Tokenizer,
     state: TrainingState,
-    tensors: dict[str, Tensor] | None = None,
+    more: Arrays | None = None,
 ) -> None:
     """Saves a state to the folder of its training, then removes all older ones but one.
 
-    `values` and `tensors` are what this kind of training saves beside what all do. Raises ChargenError
+    `values` and `more` are what this kind of training saves beside what all do. Raises ChargenError
     if it cannot be written; the states from before are then still there.
     """
     earlier = state_folders(folder)
@@ -211,6 +210,8 @@ def save_state(
         "lines": {name: _size(folder / name) for name in LOGS[kind]},
         "progress": state.numbers(),
     }
+    tensors = state.tensors(model)
+    arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
     path = folder / "resume" / f"state-{number:07}"
     draft = path.with_suffix(".new")
     with writing(path):
@@ -222,7 +223,7 @@ def save_state(
                 {
                     "config.json": checkpoint.json_bytes(config_json),
                     **tokenizer.dump(),
-                    _TENSORS: checkpoint.tensor_bytes(state.tensors(model) | (tensors or {})),
+                    _TENSORS: array_bytes(arrays | (more or {})),
                 },
             )
         except ChargenError:
@@ -234,12 +235,6 @@ def save_state(
             shutil.rmtree(old, ignore_errors=True)
 
 
-def state_folders(folder: Path) -> list[Path]:
-    """Returns the folders of the saved states of a training, the newest last."""
-    folders = (folder / "resume").glob("state-*")
-    return sorted(state for state in folders if state.name.removeprefix("state-").isdecimal())
-
-
 def refuse_spent(unit: str, amount: float, spent: float) -> None:
     """Raises ChargenError for a budget of `amount` of a `unit` of which all is spent."""
     if amount <= spent:
@@ -247,35 +242,6 @@ def refuse_spent(unit: str, amount: float, spent: float) -> None:
             f"{amount:g} {unit} are spent: this training has had {spent:.3g}",
             "give a larger budget, counted from its beginning",
         )
-
-
-def kind_of(state: Path) -> str:
-    """Returns the kind of training whose state is in a folder; "" if that cannot be read."""
-    return str(_config(state).get("kind", ""))
-
-
-def saved_settings(folder: Path) -> dict[str, Any]:
-    """Returns the settings in the newest state of a training that can be read; {} without one."""
-    for state in reversed(state_folders(folder)):
-        settings = _config(state).get("settings")
-        if isinstance(settings, dict):
-            return settings
-    return {}
-
-
-def _config(state: Path) -> dict[str, Any]:
-    with suppress(ChargenError, OSError):
-        return parse(state, (state / "config.json").read_bytes())
-    return {}
-
-
-def corpus_sha256(folder: Path) -> str:
-    """Returns the sum of the text that the training in a folder began with; "" if none is saved."""
-    for state in reversed(state_folders(folder)):
-        with suppress(ChargenError, FileNotFoundError, KeyError):
-            values = checkpoint.read_values(state, atomic.manifest(state), kind_of(state))
-            return str(values.get("corpus", {}).get("sha256", ""))
-    return ""
 
 
 def _environment(model: LanguageModel | Classifier, state: TrainingState) -> dict[str, Any]:

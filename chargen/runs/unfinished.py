@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargen.errors import ChargenError
-from chargen.runs.state import state_folders
+from chargen.runs.saved import state_folders
 from chargen.storage import atomic, checkpoint
 from chargen.storage.schema import parse
 

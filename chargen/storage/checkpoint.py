@@ -18,16 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from chargen.errors import ChargenError
-from chargen.linear import LinearClassifier
-from chargen.model import Classifier, ClassifierConfig, LanguageModel, ModelConfig
-from chargen.modes import default_modes
+from chargen.shapes import ClassifierConfig, ModelConfig, weight_shapes
 from chargen.storage import atomic
+from chargen.storage.arrays import Arrays, array_bytes, check_arrays, parsed
 from chargen.storage.schema import OtherVersion, conform, make, parse
 from chargen.tokenizers.base import Tokenizer
 from chargen.tokenizers.build import load_tokenizer
@@ -54,44 +49,45 @@ _CORPUS = {  # the known keys of the corpus in config.json; each may be missing
     **{"split_on": str | None, "val_fraction": int | float, "split_seed": int | None},
 }
 _MAX_CONFIG_BYTES, _MAX_TOKENIZER_BYTES = 1 << 20, 1 << 26  # longer files are refused unread
-_NGRAMS = "ngrams.safetensors"
+_WEIGHTS, NGRAMS = "model.safetensors", "ngrams.safetensors"  # names of files
 _MAX_NGRAMS_BYTES = 1 << 28
 
 
 class Loaded(NamedTuple):
     """The parts of a saved model, as `save` was given them."""
 
-    model: Any  # LanguageModel or Classifier
+    config: Any  # ModelConfig or ClassifierConfig
+    weights: Arrays
     tokenizer: Tokenizer
     record: dict[str, Any]
-    linear: LinearClassifier | None
+    ngrams: Arrays | None
 
 
-@default_modes()
 def save(
     folder: Path,
-    model: LanguageModel | Classifier,
+    config: ModelConfig,
+    weights: Arrays,
     tokenizer: Tokenizer,
     record: dict[str, Any],
     half: bool = False,
-    linear: LinearClassifier | None = None,
+    ngrams: Arrays | None = None,
 ) -> None:
-    """Saves a model, its tokenizer and the `linear` part, with `record` as the rest of config.json.
+    """Saves the weights of a model and its tokenizer, with `record` as the rest of config.json.
 
-    The weights are stored as float32, or as float16 with `half`. Raises ChargenError if the folder
-    cannot be written, or if files of the same names in it are not a model's.
+    `ngrams` are the arrays of the linear part of a classifier. The weights are stored as float32, or
+    as float16 with `half`. Raises ChargenError if the folder cannot be written, or if files of the
+    same names in it are not a model's.
     """
-    dtype = torch.float16 if half else torch.float32
-    weights = {name: weight.detach().to(dtype) for name, weight in model.named_parameters()}
-    config = to_config(model, record)
-    files = {**tokenizer.dump(), "model.safetensors": tensor_bytes(weights)}
-    if linear is not None:
-        config["format"] = WIDE_FORMAT
-        files[_NGRAMS] = tensor_bytes(linear_tensors(linear))
-    atomic.commit(folder, {"config.json": json_bytes(config), **files})
+    dtype = np.float16 if half else np.float32
+    weights = {name: weight.astype(dtype) for name, weight in weights.items()}
+    values = to_config(config, record)
+    files = {**tokenizer.dump(), _WEIGHTS: array_bytes(weights)}
+    if ngrams is not None:
+        values["format"] = WIDE_FORMAT
+        files[NGRAMS] = array_bytes(ngrams)
+    atomic.commit(folder, {"config.json": json_bytes(values), **files})
 
 
-@default_modes()
 def load(folder: Path, kind: str = KIND) -> Loaded:
     """Loads a model of a kind, and what was saved with it.
 
@@ -100,27 +96,26 @@ def load(folder: Path, kind: str = KIND) -> Loaded:
     and the cause, for anything that `save` did not write.
     """
 
-    def read(sums: dict[str, str]) -> tuple[Any, ...]:
+    def read(sums: dict[str, str]) -> Loaded:
         values, config, tokenizer = read_config(folder, sums, kind)
-        model, tensors = read_tensors(folder, sums, "model.safetensors", config)
+        weights = read_arrays(folder, sums, _WEIGHTS, config)
         try:
-            check_tensors(folder / "model.safetensors", tensors, dict(model.named_parameters()))
+            check_arrays(folder / _WEIGHTS, weights, weight_shapes(config))
         except OtherVersion as error:
             raise error.within(f"{folder} was written by another version of chargen") from error
-        linear = read_linear(folder, sums, config) if values["format"] == WIDE_FORMAT else None
-        return values, tokenizer, model, tensors, linear
+        weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
+        is_wide = values["format"] == WIDE_FORMAT
+        ngrams = parsed(folder / NGRAMS, _ngrams_bytes(folder, sums)) if is_wide else None
+        for key in ("format", "kind", "model"):
+            del values[key]
+        return Loaded(config, weights, tokenizer, values, ngrams)
 
     try:
-        values, tokenizer, model, tensors, linear = atomic.read_committed(folder, read)
+        return atomic.read_committed(folder, read)
     except FileNotFoundError:
         raise ChargenError(
             f"there is no model in {folder}: {atomic.MANIFEST} is missing", "{train} makes one"
         ) from None
-    for name, weight in model.named_parameters():
-        weight.data.copy_(tensors[name])
-    for key in ("format", "kind", "model"):
-        del values[key]
-    return Loaded(model, tokenizer, values, linear)
 
 
 def newest(checkpoints: Path, kind: str = KIND) -> Path | None:
@@ -143,10 +138,14 @@ def _config_bytes(folder: Path, sums: dict[str, str]) -> bytes:
     return atomic.read(folder, sums, "config.json", _MAX_CONFIG_BYTES)
 
 
-def to_config(model: LanguageModel | Classifier, record: dict[str, Any]) -> dict[str, Any]:
+def _ngrams_bytes(folder: Path, sums: dict[str, str]) -> bytes:
+    return atomic.read(folder, sums, NGRAMS, _MAX_NGRAMS_BYTES)
+
+
+def to_config(config: ModelConfig, record: dict[str, Any]) -> dict[str, Any]:
     """Returns what config.json says of a model: its kind, its shape, and its record."""
-    kind = CLASSIFIER if isinstance(model, Classifier) else KIND
-    return {"format": FORMAT, "kind": kind, "model": asdict(model.config), **record}
+    kind = CLASSIFIER if isinstance(config, ClassifierConfig) else KIND
+    return {"format": FORMAT, "kind": kind, "model": asdict(config), **record}
 
 
 def read_values(folder: Path, sums: dict[str, str], kind: str) -> dict[str, Any]:
@@ -209,10 +208,8 @@ def read_config(
     return values, config, tokenizer
 
 
-def read_tensors(
-    folder: Path, sums: dict[str, str], name: str, config: ModelConfig
-) -> tuple[Any, dict[str, Tensor]]:
-    """Reads the tensors of a file, with a model of the shape `config` that still has random weights.
+def read_arrays(folder: Path, sums: dict[str, str], name: str, config: ModelConfig) -> Arrays:
+    """Reads the arrays of a file that holds at least the weights of a model of the shape `config`.
 
     Raises ChargenError if the file is damaged, or of a size that does not fit the shape: a config
     that claims a billion parameters is refused before they are allocated.
@@ -225,57 +222,7 @@ def read_tensors(
     data = atomic.read(folder, sums, name, limit)
     if len(data) < 2 * config.parameters:  # two bytes each, if they were saved in half precision
         raise ChargenError(f"{path} is too small for {config.parameters:,} weights")
-    tensors = _parsed(path, data)
-    if isinstance(config, ClassifierConfig):
-        return Classifier.new(config, seed=0), tensors
-    return LanguageModel.new(config, seed=0), tensors
-
-
-def _parsed(path: Path, data: bytes) -> dict[str, Tensor]:
-    """Returns the tensors of a file's bytes; raises ChargenError for anything else."""
-    try:
-        return load_tensors(data)
-    except Exception as error:  # bytes made to mislead the parser can raise anything
-        raise ChargenError(f"{path} is damaged: {error}") from error
-
-
-def read_linear(folder: Path, sums: dict[str, str], config: ModelConfig) -> LinearClassifier:
-    """Reads the linear part of a classifier.
-
-    Raises ChargenError if it is damaged, or does not fit the shape `config`.
-    """
-    data = atomic.read(folder, sums, _NGRAMS, _MAX_NGRAMS_BYTES)
-    assert isinstance(config, ClassifierConfig)
-    return to_linear(folder / _NGRAMS, _parsed(folder / _NGRAMS, data), config.classes)
-
-
-def linear_tensors(linear: LinearClassifier) -> dict[str, Tensor]:
-    """Returns the tensors of a linear classifier by the names that they are saved under."""
-    return {
-        "hashes": torch.from_numpy(linear.hashes.view(np.int64)),
-        "idf": torch.from_numpy(linear.idf),
-        "weights": linear.weights.half(),
-        "bias": linear.bias.half(),
-    }
-
-
-def to_linear(path: Path, tensors: dict[str, Tensor], classes: int) -> LinearClassifier:
-    """Returns the linear classifier that `linear_tensors` made these tensors from.
-
-    Raises ChargenError, with the `path` of their file, if they are not of one for so many `classes`.
-    """
-    try:
-        hashes = tensors.pop("hashes").numpy().view(np.uint64)
-    except (KeyError, TypeError, ValueError) as error:  # missing, or of another type
-        raise ChargenError(f"{path} is damaged: {error}") from error
-    if hashes.ndim != 1 or not (hashes[1:] > hashes[:-1]).all():
-        raise ChargenError(f"{path} is damaged: its n-grams are not in ascending order")
-    count = len(hashes)
-    shapes = {"idf": (count,), "weights": (count, classes), "bias": (classes,)}
-    expected = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    check_tensors(path, tensors, expected)
-    idf, weights, bias = (tensors[name].float() for name in shapes)
-    return LinearClassifier(hashes, idf.numpy(), weights, bias)
+    return parsed(path, data)
 
 
 def checked_classes(classes: Any, config: ClassifierConfig) -> list[str]:
@@ -287,31 +234,6 @@ def checked_classes(classes: Any, config: ClassifierConfig) -> list[str]:
     return names
 
 
-def check_tensors(path: Path, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Raises ChargenError unless `tensors` have the shapes of `expected` and are finite.
-
-    For names that differ, it is an OtherVersion.
-    """
-    for name, like in expected.items():
-        if name not in tensors:
-            raise OtherVersion(f"{path.name} lacks {name}")
-        tensor = tensors[name]
-        if tensor.shape != like.shape or not tensor.is_floating_point():
-            raise ChargenError(
-                f"{path} holds {name} as {tensor.dtype} {tuple(tensor.shape)}, "
-                f"config.json asks for {tuple(like.shape)}"
-            )
-        if not tensor.isfinite().all():
-            raise ChargenError(f"{path} holds numbers in {name} that are not finite")
-    if extra := sorted(tensors.keys() - expected.keys()):
-        raise OtherVersion(f"{path.name} holds {extra[0]}, which this version does not know")
-
-
 def json_bytes(values: dict[str, Any]) -> bytes:
     """Returns the bytes of config.json."""
     return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
-
-
-def tensor_bytes(tensors: dict[str, Tensor]) -> bytes:
-    """Returns the bytes of a safetensors file."""
-    return save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})

@@ -25,7 +25,8 @@ from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, score_logits
 from chargen.evaluation.overlap import NOTABLE
 from chargen.linear import LinearClassifier
-from chargen.model import Classifier, ModelConfig
+from chargen.model import Classifier
+from chargen.shapes import ModelConfig
 from chargen.storage.record import LabelledRecord
 from chargen.tokenizers.base import Tokenizer
 from chargen.training.classification import BALANCE, ClassificationTask

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -184,3 +185,15 @@ def reset_lanes(carried: State, dropout: DropoutMask) -> State:
     h = carried[0][0][0]  # (B, H)
     keep = (dropout.mask(h[:, :1], 1 - RESET_PROBABILITY) > 0).to(h)  # (B, 1)
     return [tuple(tensor * keep for tensor in layer) for layer in carried]
+
+
+def scores_of(step: Step) -> dict[str, Any]:
+    """Returns what config.json says of how good a generator is after a step."""
+    score = step.score
+    return {
+        **step.summary(),
+        "val_nats_per_token": score.nats_per_token if score else None,
+        "val_bits_per_character": score.bits_per_character if score else None,
+        "val_characters": score.characters if score else None,
+        "final": step.finished,
+    }

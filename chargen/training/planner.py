@@ -15,7 +15,8 @@ import torch
 from chargen.data.corpus import Corpus
 from chargen.device import at_most_threads, precision_for
 from chargen.errors import ChargenError
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.training.budget import max_epochs, share_of_time
 from chargen.training.config import TrainConfig
 from chargen.training.loop import Step
@@ -241,6 +242,25 @@ def choose_rate(steps: float) -> float:
     """
     rate = MAX_RATE * float((PEAK_RATE_STEPS / max(1.0, steps)) ** RATE_EXPONENT)
     return round(min(MAX_RATE, max(MIN_RATE, rate)), 5)
+
+
+def fit_settings(
+    model: LanguageModel, training: TrainConfig, ids: int, sizes: dict[str, Any]
+) -> tuple[TrainConfig, int | None]:
+    """Returns `training` with what suits a model and a text of `ids` tokens, and CPU threads.
+
+    That is the batch, the window and the learning rate, unless `sizes` has them. Raises
+    ChargenError for a batch that is too large for the text.
+    """
+    fitting = fit_batch(training, ids)
+    chosen = {name: value for name, value in sizes.items() if value is not None}
+    training = replace(training, batch=fitting.batch, window=fitting.window)
+    training, threads = replace(training, **chosen), None
+    refuse_large_batch(training, ids)
+    if "learning_rate" not in chosen:
+        rate, threads = measured_rate(model, training, ids)
+        training = replace(training, learning_rate=rate)
+    return training, threads
 
 
 def measured_rate(model: LanguageModel, training: TrainConfig, ids: int) -> tuple[float, int | None]:

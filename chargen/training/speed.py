@@ -12,8 +12,9 @@ import torch
 
 from chargen.device import Call, at_most_threads, autocast_for, captured, precision_for, side_stream
 from chargen.errors import SMALLER_TRAINING, device_errors
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
 from chargen.modes import default_modes
+from chargen.shapes import ModelConfig
 from chargen.training.config import TrainConfig
 from chargen.training.soap import Soap
 

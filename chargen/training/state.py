@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from chargen.device import precision_for, scales_gradients
 from chargen.errors import SMALLER_TRAINING, device_errors
-from chargen.model import ModelConfig, State
+from chargen.model import State
 from chargen.modes import default_modes
+from chargen.shapes import ModelConfig
 from chargen.training.averages import WeightAverages
 from chargen.training.config import TrainConfig
 from chargen.training.distributed import ALONE, Ranks

@@ -18,10 +18,10 @@ from chargen.inspection.copies import Copies, Report
 from chargen.inspection.gradients import GradientReach, gradients
 from chargen.inspection.states import STATE_KINDS
 from chargen.inspection.surprise import Surprise
-from chargen.model import ModelConfig, StateComponent
 from chargen.rendering.colouring import Glyph
 from chargen.rendering.describe import state_glyphs
-from chargen.runs.run import corpus_of
+from chargen.runs.saved import corpus_of
+from chargen.shapes import ModelConfig, StateComponent
 from chargen.web.generation import Engine, GenerationRequest
 from chargen.web.model_store import ModelStore
 

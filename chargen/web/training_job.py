@@ -20,7 +20,7 @@ from typing import Any
 from chargen.errors import ChargenError
 from chargen.evaluation.lengths import LengthBin
 from chargen.evaluation.mistakes import Mistake
-from chargen.runs.state import state_folders
+from chargen.runs.saved import state_folders
 from chargen.runs.unfinished import Unfinished, unfinished_trainings
 from chargen.storage import atomic
 from chargen.web.names import checked_name, free_name

@@ -25,8 +25,8 @@ from chargen.device import device_notes, find_device
 from chargen.errors import ChargenError, device_error
 from chargen.evaluation.baselines import better_note
 from chargen.evaluation.overlap import repeated_share, repetition_note
-from chargen.model import ModelConfig
 from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
+from chargen.shapes import ModelConfig
 from chargen.training.loop import Step
 from chargen.web import judging
 from chargen.web.labels import error_text

@@ -9,7 +9,8 @@ import torch
 from chargen.data.batches import Texts
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import ClassScore, answer, evaluate
-from chargen.model import Classifier, ClassifierConfig
+from chargen.model import Classifier
+from chargen.shapes import ClassifierConfig
 
 
 def test_the_measures_by_hand():

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from chargen import Text
 from chargen.data.corpus import prepare
 from chargen.evaluation.language import best_logit_scale, evaluate
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 from chargen.data.encoding import Coverages
 from chargen.evaluation import predictions
 from chargen.evaluation.predictions import Predictions, predict_batches
-from chargen.model import Classifier, ClassifierConfig
+from chargen.model import Classifier
+from chargen.shapes import ClassifierConfig
 from chargen.tokenizers.build import build_tokenizer
 
 

@@ -8,7 +8,8 @@ from chargen.data.batches import Texts
 from chargen.evaluation import prefixes
 from chargen.evaluation.classes import evaluate
 from chargen.evaluation.prefixes import class_logits
-from chargen.model import CELLS, POOLINGS, Classifier, ClassifierConfig
+from chargen.model import CELLS, Classifier
+from chargen.shapes import POOLINGS, ClassifierConfig
 
 
 def classifier(vocab_size=5, **shape):

@@ -9,7 +9,8 @@ from chargen import ChargenError, Sampler, TextGenerator
 from chargen.generation.constraints import Constraint, LiftedConstraint, Utf8Constraint
 from chargen.generation.decoder import Decoder
 from chargen.generation.loop import sample_tokens
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.tokenizers.bytes import ByteTokenizer
 
 

@@ -12,7 +12,8 @@ from chargen.cli.options import option_name
 from chargen.generation.cuda import sample_tokens_cuda
 from chargen.generation.decoder import Decoder
 from chargen.generation.loop import sample_tokens
-from chargen.model import CELLS, LanguageModel, ModelConfig
+from chargen.model import CELLS, LanguageModel
+from chargen.shapes import ModelConfig
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,7 @@ def test_a_prefix_is_continued_on_the_gpu_unless_that_is_impossible(verse, monke
         models.append(model)
         return sample_tokens_cuda(model, *arguments, capture=simulated_graph.capture)
 
-    monkeypatch.setattr("chargen.generation.prefix.sample_tokens_cuda", draw)
+    monkeypatch.setattr("chargen.generation.cuda.sample_tokens_cuda", draw)
     on_gpu = prefix.on_gpu(writer.model)
     assert on_gpu.generate(length=100, seed=1) == prefix.generate(length=100, seed=1)
     assert on_gpu.read(" sang").generate(length=9, seed=1) == prefix.read(" sang").generate(

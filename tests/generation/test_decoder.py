@@ -11,7 +11,8 @@ from chargen.generation.decoder import Clamp, Decoder
 from chargen.generation.loop import sample_tokens
 from chargen.generation.stop_strings import StopMatcher
 from chargen.generator import STARTER
-from chargen.model import CELLS, LanguageModel, ModelConfig
+from chargen.model import CELLS, LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.tokenizers.build import KINDS, build_tokenizer
 from chargen.tokenizers.bytes import ByteTokenizer
 from chargen.tokenizers.characters import CharTokenizer

@@ -8,7 +8,8 @@ import torch
 
 from chargen import ChargenError
 from chargen.inspection.gradients import gradients
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])

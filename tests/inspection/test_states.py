@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from chargen.inspection.states import CHUNK, STATE_KINDS, states
-from chargen.model import NORM_EPSILON, LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import NORM_EPSILON, ModelConfig
 
 
 def sigmoid(x):

@@ -14,7 +14,7 @@ from chargen import (
     TextGenerator,
     TrainConfig,
 )
-from chargen.runs.state import state_folders
+from chargen.runs.saved import state_folders
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from chargen import ChargenError, Run, Text, TextGenerator, TrainConfig
 from chargen.data.corpus import prepare
 from chargen.runs.launch import NewTraining, ResumedTraining, TrainRequest
-from chargen.runs.state import state_folders
+from chargen.runs.saved import state_folders
 from chargen.training.speed import Speed
 from chargen.web import worker
 

@@ -8,7 +8,8 @@ import torch
 
 from chargen import ChargenError
 from chargen.data.batches import Augmentation, Texts
-from chargen.model import POOLINGS, Classifier, ClassifierConfig, LanguageModel, ModelConfig
+from chargen.model import Classifier, LanguageModel
+from chargen.shapes import POOLINGS, ClassifierConfig, ModelConfig
 from chargen.training.classification import ClassificationTask
 from chargen.training.config import TrainConfig
 from chargen.training.loop import train

@@ -9,7 +9,8 @@ import torch
 from chargen.data.corpus import prepare
 from chargen.data.text import Text
 from chargen.device import trains_in_bf16
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.training import cuda_graph, language_modeling, soap
 from chargen.training.averages import WeightAverages
 from chargen.training.config import TrainConfig

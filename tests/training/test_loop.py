@@ -18,8 +18,9 @@ from chargen.cli.options import option_name
 from chargen.data.corpus import prepare
 from chargen.device import autocast_for, multiplies_bf16, precision_for, trains_in_bf16
 from chargen.evaluation.language import evaluate
-from chargen.model import ClassifierConfig, DropoutMask, LanguageModel, ModelConfig
-from chargen.runs.state import state_folders
+from chargen.model import DropoutMask, LanguageModel
+from chargen.runs.saved import state_folders
+from chargen.shapes import ClassifierConfig, ModelConfig
 from chargen.training import language_modeling, loop
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig

@@ -6,7 +6,8 @@ import torch
 
 from chargen import Text, TextGenerator
 from chargen.data.corpus import prepare
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.training.budget import max_epochs
 from chargen.training.config import TrainConfig
 from chargen.training.planner import (

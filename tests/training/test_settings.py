@@ -9,7 +9,7 @@ from chargen import Labelled, Run, TextClassifier, TextGenerator
 from chargen.data.corpus import prepare
 from chargen.data.text import Text
 from chargen.device import at_most_threads, flush_denormals, flushes_denormals
-from chargen.runs.state import state_folders
+from chargen.runs.saved import state_folders
 from chargen.training import loop, planner, speed
 from chargen.training.config import TrainConfig
 from chargen.training.loop import isolated

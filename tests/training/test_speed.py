@@ -9,7 +9,7 @@ import torch
 from chargen.data.corpus import prepare
 from chargen.data.text import Text
 from chargen.errors import DeviceError
-from chargen.model import ModelConfig
+from chargen.shapes import ModelConfig
 from chargen.training import planner, speed
 from chargen.training.config import TrainConfig
 from chargen.training.soap import Soap

@@ -6,7 +6,8 @@ import torch
 from chargen import ChargenError
 from chargen.data.corpus import prepare
 from chargen.data.text import Text
-from chargen.model import LanguageModel, ModelConfig
+from chargen.model import LanguageModel
+from chargen.shapes import ModelConfig
 from chargen.training.averages import WeightAverages
 from chargen.training.config import TrainConfig
 from chargen.training.state import TrainingState, number_schema

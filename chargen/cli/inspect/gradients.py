@@ -139,7 +139,7 @@ def _train_and_measure(
     from chargen.data.corpus import prepare
     from chargen.experiments import compare_generators
     from chargen.inspection import gradients as inspection
-    from chargen.model import ModelConfig
+    from chargen.shapes import ModelConfig
 
     corpus = prepare(text)
     say(f"corpus   {corpus.name}: {len(corpus.training):,} characters to train on")

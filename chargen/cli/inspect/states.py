@@ -80,8 +80,8 @@ def states(
     """
     from chargen.inspection.components import FEWEST
     from chargen.inspection.states import STATE_KINDS
-    from chargen.model import StateComponent
     from chargen.rendering import plots
+    from chargen.shapes import StateComponent
 
     if svg and component is None:
         raise click.UsageError("--svg colours the text by a component: name one with --component")

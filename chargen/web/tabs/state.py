@@ -6,8 +6,8 @@ from math import ceil, floor, log10
 from typing import Any
 
 from chargen.errors import ChargenError
-from chargen.model import StateComponent
 from chargen.rendering.colouring import svg
+from chargen.shapes import StateComponent
 from chargen.web import html
 from chargen.web.generation import GenerationRequest, seed_or_new
 from chargen.web.gradio_setup import LATEST, UNCHECKED, gr
