@@ -152,7 +152,6 @@ class TextClassifier:
         config = ClassifierConfig(**shape, classes=max(2, len(data.classes)), pooling=pooling)
         model = Classifier.new(config, seed)
         model.stack.load_state_dict(writer.model.stack.state_dict())
-        assert model.reader is not None
         model.reader.load_state_dict(writer.model.head.state_dict())
         record = ClassifierRecord(max_length)
         reader = cls(model, writer.tokenizer, data.classes, record, wide=wide)

@@ -61,8 +61,8 @@ class DropoutMask(NamedTuple):
 class Stack(nn.Module):
     """An embedding and recurrent layers: tokens in, one vector per position out.
 
-    A bidirectional stack has a second layer beside each, which reads every text from its last token
-    to its first (Schuster and Paliwal 1997); their outputs are concatenated.
+    A bidirectional stack has a second stack beside it, which reads every text from its last token to
+    its first (Schuster and Paliwal 1997); the outputs of both are concatenated.
 
     Each layer's output is scaled to unit root mean square (Zhang and Sennrich 2019, RMSNorm) and
     added to the outputs of the layers below, so that every layer feeds the head directly. Both happen
@@ -74,7 +74,7 @@ class Stack(nn.Module):
         self.config = config
         hidden = config.hidden_size
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        inputs = [config.embedding_size, *[config.width] * (config.num_layers - 1)]
+        inputs = [config.embedding_size, *[config.passed] * (config.num_layers - 1)]
         self.layers = nn.ModuleList(CELLS[config.cell](size, hidden) for size in inputs)
         back = inputs if config.bidirectional else []
         self.backward_layers = nn.ModuleList(CELLS[config.cell](size, hidden) for size in back)
@@ -125,25 +125,55 @@ class Stack(nn.Module):
 
         The inputs (T, B, any) and outputs (T, B, H) of each layer are appended to `trace`.
         """
-        outputs = embedded
+        if not self.config.bidirectional:
+            return self._read_ahead(self.layers, embedded, state, dropout, trace)
+        assert lengths is not None
+        if self.config.passed == self.config.width:
+            return self._read_joined(embedded, dropout, lengths), []
+        # A direction never sees the other one, so that each can learn to predict what it reads next.
+        ahead, _ = self._read_ahead(self.layers, embedded, state, dropout)
+        reversed_ = _reverse(embedded, lengths)
+        back, _ = self._read_ahead(self.backward_layers, reversed_, state, dropout)
+        return torch.cat([ahead, _reverse(back, lengths)], -1), []  # (T, B, 2H)
+
+    def _read_ahead(
+        self,
+        layers: nn.ModuleList,
+        outputs: Tensor,
+        state: State,
+        dropout: DropoutMask | None,
+        trace: list[tuple[Tensor, Tensor]] | None = None,
+    ) -> tuple[Tensor, State]:
+        """Reads through `layers`, each of which reads the sum of the outputs below."""
         after: State = []
-        for depth, layer in enumerate(self.layers):
+        for depth, layer in enumerate(layers):
             before = state[depth]
             h, carried = layer(outputs, before if len(before) == 2 else before[0])  # (T, B, H)
             if trace is not None:
                 trace.append((outputs, h))
             after.append(carried if isinstance(carried, tuple) else (carried,))
-            if self.config.bidirectional:
-                assert lengths is not None
-                back, _ = self.backward_layers[depth](_reverse(outputs, lengths))
-                h = torch.cat([h, _reverse(back, lengths)], -1)  # (T, B, 2H)
-            normed: Tensor = _RmsNorm.apply(h)  # type: ignore[no-untyped-call]
-            if dropout is not None and self.config.dropout:
-                # The mask is the same over the whole window (Gal and Ghahramani 2016).
-                keep = 1 - dropout.scale * self.config.dropout
-                normed = normed * dropout.mask(normed[0], keep)
+            normed = self._normed(h, dropout)
             outputs = normed if depth == 0 else outputs + normed
         return outputs, after
+
+    def _read_joined(self, outputs: Tensor, dropout: DropoutMask | None, lengths: Tensor) -> Tensor:
+        """Reads as bidirectional stacks of earlier versions do: a layer sees both directions below."""
+        for depth, (layer, back_layer) in enumerate(
+            zip(self.layers, self.backward_layers, strict=True)
+        ):
+            back = _reverse(back_layer(_reverse(outputs, lengths))[0], lengths)
+            normed = self._normed(torch.cat([layer(outputs)[0], back], -1), dropout)  # (T, B, 2H)
+            outputs = normed if depth == 0 else outputs + normed
+        return outputs
+
+    def _normed(self, h: Tensor, dropout: DropoutMask | None) -> Tensor:
+        """Scales outputs (T, B, any) to unit root mean square, and drops some of them in training."""
+        normed: Tensor = _RmsNorm.apply(h)  # type: ignore[no-untyped-call]
+        if dropout is not None and self.config.dropout:
+            # The mask is the same over the whole window (Gal and Ghahramani 2016).
+            keep = 1 - dropout.scale * self.config.dropout
+            normed = normed * dropout.mask(normed[0], keep)
+        return normed
 
 
 def _reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
@@ -238,12 +268,14 @@ class LanguageModel(nn.Module):
 class Classifier(nn.Module):
     """Predicts the class of a whole text."""
 
+    reader: nn.Linear  # of the first direction
+
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
         self.stack = Stack(config)
-        # Predicts the next token in training; a bidirectional stack has seen it already.
-        self.reader = None if config.bidirectional else nn.Linear(config.width, config.vocab_size)
+        for name in config.readers:  # in training, they predict what each direction reads next
+            setattr(self, name, nn.Linear(config.hidden_size, config.vocab_size))
         self.head = nn.Linear(config.width, config.classes)
         nn.init.zeros_(self.head.weight)  # a uniform prediction, to begin with
         nn.init.zeros_(self.head.bias)
@@ -283,6 +315,15 @@ class Classifier(nn.Module):
         state = self.stack.initial_state(ids.shape[1])
         outputs, _ = self.stack(ids, state, dropout, lengths)
         return self.classify(outputs, lengths, dropout), outputs
+
+    def readings(self, outputs: Tensor) -> list[tuple[nn.Linear, Tensor]]:
+        """Returns a head for each direction, and the outputs (T, B, H) from which it predicts.
+
+        It predicts the next token of the first direction, and the one before of the second.
+        """
+        parts = torch.split(outputs, self.config.hidden_size, -1)
+        readers = [getattr(self, name) for name in self.config.readers]
+        return list(zip(readers, parts, strict=False))
 
     def classify(self, outputs: Tensor, lengths: Tensor, dropout: DropoutMask | None = None) -> Tensor:
         """Returns logits (B, C) for outputs of the stack (T, B, width) on texts of `lengths` (B,)."""

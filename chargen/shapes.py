@@ -66,10 +66,15 @@ class ModelConfig:
         return self.hidden_size * (2 if self.bidirectional else 1)
 
     @property
+    def passed(self) -> int:
+        """The size of what a layer passes on to the next one."""
+        return self.hidden_size
+
+    @property
     def stack_parameters(self) -> int:
         """The number of parameters of the stack."""
         gates = GATES[self.cell]
-        inputs = self.embedding_size + (self.num_layers - 1) * self.width
+        inputs = self.embedding_size + (self.num_layers - 1) * self.passed
         layers = gates * self.width * (inputs + self.num_layers * (self.hidden_size + 2))
         return self.vocab_size * self.embedding_size + layers
 
@@ -95,6 +100,7 @@ class ClassifierConfig(ModelConfig):
 
     classes: int = 2  # C
     pooling: str = "mean"  # of the outputs, for the head: last, mean, max or attention
+    joined: bool = False  # whether a layer reads both directions below, as in earlier versions
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,13 +109,27 @@ class ClassifierConfig(ModelConfig):
             raise ChargenError(
                 f"there is no pooling {self.pooling!r}", f"choose one of {', '.join(POOLINGS)}"
             )
+        if not isinstance(self.joined, bool):
+            raise ChargenError(f"joined must be true or false, got {self.joined!r}")
+
+    @property
+    def passed(self) -> int:
+        """The size of what a layer passes on to the next one."""
+        return self.width if self.joined else self.hidden_size
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The names of the heads that predict the next token of each direction in training."""
+        if not self.bidirectional:
+            return ("reader",)
+        return () if self.joined else ("reader", "backward_reader")
 
     @property
     def parameters(self) -> int:
         """The number of parameters of the model."""
         attention = self.width + 1 if self.pooling == "attention" else 0
-        reader = 0 if self.bidirectional else self.vocab_size * (self.width + 1)
-        return self.stack_parameters + self.classes * (self.width + 1) + attention + reader
+        readers = len(self.readers) * self.vocab_size * (self.hidden_size + 1)
+        return self.stack_parameters + self.classes * (self.width + 1) + attention + readers
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -121,14 +141,15 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     for stack in ("layers", "backward_layers") if config.bidirectional else ("layers",):
         for depth in range(config.num_layers):
             layer = f"stack.{stack}.{depth}"
-            shapes[f"{layer}.weight_ih_l0"] = (rows, width if depth else config.embedding_size)
+            shapes[f"{layer}.weight_ih_l0"] = (rows, config.passed if depth else config.embedding_size)
             shapes[f"{layer}.weight_hh_l0"] = (rows, hidden)
             shapes[f"{layer}.bias_ih_l0"] = shapes[f"{layer}.bias_hh_l0"] = (rows,)
-    heads = {"head": config.vocab_size}
+    heads = {"head": (config.vocab_size, width)}
     if isinstance(config, ClassifierConfig):
-        readers = {} if config.bidirectional else {"reader": config.vocab_size}
-        attention = {"attention": 1} if config.pooling == "attention" else {}
-        heads = {**readers, "head": config.classes, **attention}
-    for name, outputs in heads.items():
-        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (outputs, width), (outputs,)
+        heads = dict.fromkeys(config.readers, (config.vocab_size, hidden))
+        heads["head"] = (config.classes, width)
+        if config.pooling == "attention":
+            heads["attention"] = (1, width)
+    for name, shape in heads.items():
+        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = shape, shape[:1]
     return shapes

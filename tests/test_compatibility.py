@@ -52,10 +52,19 @@ def test_an_old_state_is_resumed_to_where_it_would_have_come(folder, name):
     assert last.score.bits_per_character == pytest.approx(expected["resumed_bits"], rel=1e-3)
 
 
-def test_an_old_classifier_judges_as_it_did(folder):
-    reader = TextClassifier.load(folder / "classifier")
-    judged = reader.predict("a bird sings now")
-    assert judged == pytest.approx(EXPECTED["classifier"]["prediction"], rel=1e-5)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classifier", "a bird sings now"),
+        ("bidirectional-classifier", "a bird sings now was good"),
+    ],
+)
+def test_an_old_classifier_judges_as_it_did(folder, name, text):
+    reader = TextClassifier.load(folder / name)
+    assert reader.predict(text) == pytest.approx(EXPECTED[name]["prediction"], rel=1e-5)
+    reader.save(folder / "saved anew")
+    again = TextClassifier.load(folder / "saved anew")
+    assert again.predict(text) == reader.predict(text)
 
 
 def test_an_old_entry_of_the_cache_is_not_taken_for_a_new_one(folder, monkeypatch):

@@ -186,6 +186,8 @@ def read_config(
     names = [name for name in sums if name in ("tokenizer.json", "tokenizer.model")]
     files = {name: atomic.read(folder, sums, name, _MAX_TOKENIZER_BYTES) for name in names}
     try:
+        if values["model"].get("bidirectional"):  # those of earlier versions do not say so
+            values["model"] = {"joined": True} | values["model"]
         config = make(_CONFIGS[kind], values["model"])
         tokenizer = load_tokenizer(files)
     except OtherVersion as error:

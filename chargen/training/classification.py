@@ -77,7 +77,7 @@ class ClassificationTask:
         """Returns the cross entropy of the next batch, in nats per text, which is what is reported.
 
         To the loss, the cross entropy of each next token is added, in nats per token, times the
-        augmentation's `reading`.
+        augmentation's `reading`; of two directions, that of both.
         """
         epoch, number = divmod(state.position, self.steps_per_epoch)
         indices = self.epoch_batches(epoch)[number]
@@ -96,11 +96,13 @@ class ClassificationTask:
         if self._training.offsets is not None:
             logits = logits + to_device(self._training.offsets[indices], device)
         loss = class_loss = F.cross_entropy(logits.float(), labels, weight=weights)
-        if model.reader is not None and len(predicting):
-            next_logits = model.reader(outputs[:-1].flatten(0, 1).index_select(0, predicting))
-            next_ids = ids[1:].flatten().index_select(0, predicting)
-            reading_loss = F.cross_entropy(next_logits.float(), next_ids)
-            loss = loss + augmentation.reading * reading_loss
+        if len(predicting):
+            for is_backward, (reader, read) in enumerate(model.readings(outputs)):
+                seen, nexts = (read[1:], ids[:-1]) if is_backward else (read[:-1], ids[1:])
+                next_logits = reader(seen.flatten(0, 1).index_select(0, predicting))
+                next_ids = nexts.flatten().index_select(0, predicting)
+                reading_loss = F.cross_entropy(next_logits.float(), next_ids)
+                loss = loss + augmentation.reading * reading_loss
         return LossOutput(loss, [], 1, tokens, class_loss)
 
     def score(self, model: Classifier, count: int) -> ClassScore:

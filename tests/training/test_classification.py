@@ -84,9 +84,8 @@ def test_both_directions_are_two_networks_that_meet():
     embedded = model.stack.embedding(text)
     ahead, _ = model.stack.layers[0](embedded)
     back, _ = model.stack.backward_layers[0](embedded.flip(0))
-    both = torch.cat([ahead, back.flip(0)], -1)
-    both = both / both.square().mean(-1, keepdim=True).add(1e-5).sqrt()
-    ends = torch.cat([both[-1, :, :8], both[0, :, 8:]], -1)
+    ends = [h / h.square().mean(-1, keepdim=True).add(1e-5).sqrt() for h in (ahead[-1], back[-1])]
+    ends = torch.cat(ends, -1)
     assert torch.allclose(model(text, lengths)[0], model.head(ends), atol=1e-6)
 
 
@@ -120,6 +119,51 @@ def data(number=120, seed=0):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_direction_sees_nothing_of_the_other_one(cell):
+    model = classifier(cell, bidirectional=True, num_layers=2)
+    ids, lengths = torch.randint(11, (9, 2)), torch.tensor([9, 6])
+
+    def outputs(changed):
+        other = ids.clone()
+        other[changed] = (other[changed] + 1) % 11
+        return model(other, lengths)[1].split(model.config.hidden_size, -1)
+
+    ahead, back = model(ids, lengths)[1].split(model.config.hidden_size, -1)
+    ahead_of_last, back_of_last = outputs((5, [0, 1]))
+    assert torch.equal(ahead[:5], ahead_of_last[:5])
+    assert not torch.equal(back[0], back_of_last[0])
+    ahead_of_first, back_of_first = outputs((0, [0, 1]))
+    assert torch.equal(back[1:6], back_of_first[1:6])  # behind a text is padding
+    assert not torch.equal(ahead[5], ahead_of_first[5])
+
+
+def test_both_directions_learn_to_predict_what_they_read_next():
+    model = classifier(bidirectional=True, num_layers=2, dropout=0.0)
+    config = TrainConfig(steps=1, batch=8)
+    task = ClassificationTask(
+        data(8), data(9), ["a", "b", "c"], config, augmentation=Augmentation(noise=0.0, cropped=0.0)
+    )
+    state = TrainingState.begin(model, config)
+    output = task.loss(model, state)
+    ids, lengths = task._training.batch(task.epoch_batches(0)[0])
+    outputs = model(ids, lengths)[1]
+    ahead, back = outputs.split(model.config.hidden_size, -1)
+    losses: list[list[float]] = [[], []]
+    for text, length in enumerate(lengths.tolist()):
+        for time in range(length - 1):
+            for place, (reader, seen, next_time) in enumerate(
+                [
+                    (model.reader, ahead[time, text], time + 1),
+                    (model.backward_reader, back[time + 1, text], time),
+                ]
+            ):
+                surprise = -reader(seen).log_softmax(-1)[ids[next_time, text]]
+                losses[place].append(surprise.item())
+    reading = sum(sum(of_direction) / len(of_direction) for of_direction in losses)
+    assert (output.loss - output.reported).item() == pytest.approx(reading, rel=1e-4)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_it_learns_what_decides(bidirectional):
     config = TrainConfig(steps=300, batch=16, learning_rate=0.01)
@@ -165,10 +209,9 @@ def test_balance_weighs_classes_by_a_power_of_their_size():
     with torch.no_grad():
         logits, _ = model(*texts.batch(np.arange(10)))
         surprise = -logits.log_softmax(-1)[0]
-    model.reader = None
     state = TrainingState.begin(model, config)
     given = (texts, texts, ["a", "b", "c"], config)
-    whole = Augmentation(cropped=0.0)
+    whole = Augmentation(reading=0.0, cropped=0.0)
     plain = ClassificationTask(*given, augmentation=whole).loss(model, state).loss
     balanced = ClassificationTask(*given, balance=True, augmentation=whole)
     assert plain.item() == pytest.approx((9 * surprise[0] + surprise[1]).item() / 10, rel=1e-5)

@@ -62,8 +62,7 @@ def compare(
     """Trains a classifier of each shape on the same texts for the same time, and prints their scores
     as a table.
 
-    A classifier that reads forward also learns to predict each next character; a bidirectional one has
-    read that character already, so it learns the classes alone.
+    A classifier also learns to predict each next character, a bidirectional one in both directions.
 
     \b
       chargen classify compare
