@@ -5,7 +5,8 @@ Letters: V vocabulary, E embedding, H hidden, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from chargen import arguments
 from chargen.errors import ChargenError
@@ -60,6 +61,10 @@ class ModelConfig:
         if not isinstance(self.bidirectional, bool):
             raise ChargenError(f"bidirectional must be true or false, got {self.bidirectional!r}")
 
+    def to_json(self) -> dict[str, Any]:
+        """Returns what config.json says of the shape."""
+        return asdict(self)
+
     @property
     def width(self) -> int:
         """The size of the stack's output at each position."""
@@ -111,6 +116,13 @@ class ClassifierConfig(ModelConfig):
             )
         if not isinstance(self.joined, bool):
             raise ChargenError(f"joined must be true or false, got {self.joined!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what config.json says of the shape."""
+        values = super().to_json()
+        if not self.bidirectional:
+            del values["joined"]  # it means nothing
+        return values
 
     @property
     def passed(self) -> int:

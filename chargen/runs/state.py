@@ -11,7 +11,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ class SavedState:
                 self.state.over
                 and scores.get("final") is True
                 and scores.get("steps") == self.state.step
-                and config["model"] == asdict(self.model.config)
+                and config["model"] == self.model.config.to_json()
                 and config["corpus"] == corpus
                 and config["training"] == training
             )
@@ -204,7 +204,7 @@ def save_state(
     config_json = {
         "format": checkpoint.STATE_FORMATS[kind],
         "kind": kind,
-        "model": asdict(model.config),
+        "model": model.config.to_json(),
         **values,
         "place": _environment(model, state),
         "lines": {name: _size(folder / name) for name in LOGS[kind]},

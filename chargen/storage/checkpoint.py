@@ -12,7 +12,6 @@ A training keeps more files in the same folder; see `chargen.runs.run`.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,7 +144,7 @@ def _ngrams_bytes(folder: Path, sums: dict[str, str]) -> bytes:
 def to_config(config: ModelConfig, record: dict[str, Any]) -> dict[str, Any]:
     """Returns what config.json says of a model: its kind, its shape, and its record."""
     kind = CLASSIFIER if isinstance(config, ClassifierConfig) else KIND
-    return {"format": FORMAT, "kind": kind, "model": asdict(config), **record}
+    return {"format": FORMAT, "kind": kind, "model": config.to_json(), **record}
 
 
 def read_values(folder: Path, sums: dict[str, str], kind: str) -> dict[str, Any]:
