@@ -22,6 +22,7 @@ from chargen.model import Classifier, to_arrays
 from chargen.rendering import progress
 from chargen.shapes import ClassifierConfig
 from chargen.storage import checkpoint
+from chargen.storage.hub import local_folder
 from chargen.storage.record import ClassifierRecord
 from chargen.suggestions import MAKES, suggests
 from chargen.tokenizers.base import Ids, Tokenizer
@@ -160,13 +161,15 @@ class TextClassifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> TextClassifier:
-        """Loads a checkpoint folder. Raises ChargenError if it does not hold a sound classifier."""
-        config, weights, tokenizer, record, ngrams = checkpoint.load(
-            Path(folder), checkpoint.CLASSIFIER
-        )
+        """Loads a checkpoint folder; "hf:user/name" is one on the Hugging Face Hub.
+
+        Raises ChargenError if it does not hold a sound classifier.
+        """
+        folder = local_folder(folder)
+        config, weights, tokenizer, record, ngrams = checkpoint.load(folder, checkpoint.CLASSIFIER)
         linear = None
         if ngrams is not None:
-            path = Path(folder, checkpoint.NGRAMS)
+            path = folder / checkpoint.NGRAMS
             linear = LinearClassifier.from_arrays(path, ngrams, config.classes)
         max_length = record.get("max_length")
         try:

@@ -22,6 +22,7 @@ from chargen.inspection.inspectable import Inspectable, as_lines
 from chargen.rendering import progress as progress_bar
 from chargen.shapes import ModelConfig
 from chargen.storage import checkpoint
+from chargen.storage.hub import local_folder
 from chargen.storage.record import CorpusRecord, Record
 from chargen.suggestions import MAKES, suggests
 from chargen.tokenizers.base import Tokenizer
@@ -136,9 +137,10 @@ class TextGenerator(Inspectable):
     def load(cls, folder: str | Path | None = None) -> TextGenerator:
         """Loads a checkpoint folder, or without one the starter model that comes with the package.
 
-        Raises ChargenError if the folder does not hold a sound generator.
+        "hf:user/name" is a model on the Hugging Face Hub. Raises ChargenError if the folder does not
+        hold a sound generator.
         """
-        loaded = checkpoint.load(STARTER if folder is None else Path(folder))
+        loaded = checkpoint.load(STARTER if folder is None else local_folder(folder))
         weights = StoredWeights(loaded.config, loaded.weights)
         return cls(weights, loaded.tokenizer, Record.from_json(loaded.record))
 

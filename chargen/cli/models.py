@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
 
 def model_folder(folder: str | None) -> str:
-    """Returns `folder`, or without one the newest generator under ./checkpoints, else the starter."""
+    """Returns `folder`, or without one the newest generator under ./checkpoints, else the starter.
+
+    Of a model on the Hub, it is the folder that it was downloaded to.
+    """
     if folder is not None:
-        return folder
+        from chargen.storage.hub import local_folder
+
+        return str(local_folder(folder))
     from chargen.generator import STARTER
     from chargen.storage.checkpoint import newest
 

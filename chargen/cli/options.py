@@ -56,7 +56,8 @@ def model_option(
     default: str = "the newest under ./checkpoints, else the starter model in the package",
 ) -> Decorator:
     """Returns -m/--model, whose help says `what` it is and describes its `default`."""
-    return click.option("-m", "--model", metavar="DIR", help=f"{what}.  [default: {default}]")
+    shown = f"{what}, or hf:user/name on the Hugging Face Hub.  [default: {default}]"
+    return click.option("-m", "--model", metavar="DIR", help=shown)
 
 
 def seed_option(what: str = "Seed of all randomness.", default: int | None = 0) -> Decorator:

@@ -29,6 +29,7 @@ from chargen.errors import ChargenError, writing
 from chargen.linear import LinearClassifier
 from chargen.model import Classifier
 from chargen.modes import default_modes
+from chargen.runs.card import classifier_card
 from chargen.runs.folder import RunFolder
 from chargen.runs.state import SavedState, StateFiles, damaged, read_state, refuse_spent, save_state
 from chargen.storage import checkpoint
@@ -204,6 +205,9 @@ class _Training:
 
     def save_model(self, folder: Path) -> None:
         self.reader.save(folder)
+
+    def card(self, name: str) -> str:
+        return classifier_card(name, self.reader)
 
     def save_state(self, folder: Path) -> None:
         preparation, texts, reader = self.prepared.preparation, self.prepared.texts, self.reader

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from chargen.errors import ChargenError, writing
+from chargen.runs.card import remove_card, write_card
 from chargen.runs.saved import LOGS, kind_of, state_folders
 from chargen.runs.state import OtherKind
 from chargen.storage import atomic
@@ -49,6 +50,9 @@ class Training(Protocol):
 
     def save_model(self, folder: Path) -> None:
         """Saves the model, which is the best one so far."""
+
+    def card(self, name: str) -> str:
+        """Returns the README.md of the trained model, which is called `name`."""
 
     def save_state(self, folder: Path) -> None:
         """Saves the state. All processes of a training have to call it; the main one writes."""
@@ -167,6 +171,7 @@ class RunFolder:
         if is_main:
             self._log(training, step)
             training.save_model(self.folder)
+            write_card(self.folder, training.card(self.folder.resolve().name))
         yield step
 
     def _remove_logs(self, kinds: Iterable[str]) -> None:
@@ -181,6 +186,7 @@ class RunFolder:
             for path in states:
                 shutil.rmtree(path, ignore_errors=True)
             atomic.remove(self.folder)
+        remove_card(self.folder)
 
     def _log(self, training: Training, step: Step) -> None:
         """Appends the metrics of a step to their log."""

@@ -175,8 +175,8 @@ class NewTraining:
         device = find_device(request.device, request.precision)
         model = LanguageModel.new(plan.model, request.seed).to(device)
         writer = TextGenerator(model, self.corpus.tokenizer)
-        settings = request.settings(plan)
-        steps = self._run.begin(writer, self.corpus, plan.training, settings, plan.threads)
+        parts = writer, self.corpus, plan.training, request.settings(plan), plan.threads
+        steps = self._run.begin(*parts, baselines=self.baselines)
         return _corrected(steps, plan)
 
 
@@ -236,4 +236,5 @@ class ResumedTraining:
 
     def start(self) -> Iterator[Step]:
         """Returns the steps after the saved one; see `Run.resume`."""
-        return self._run.resume(self._saved, self.corpus, **self._request.budget)
+        budget = self._request.budget
+        return self._run.resume(self._saved, self.corpus, **budget, baselines=self.baselines)

@@ -36,6 +36,7 @@ from chargen.errors import ChargenError, writing
 from chargen.generator import TextGenerator
 from chargen.model import LanguageModel
 from chargen.modes import default_modes
+from chargen.runs.card import generator_card
 from chargen.runs.folder import RunFolder
 from chargen.runs.state import SavedState, damaged, read_state, refuse_spent, save_state
 from chargen.storage import checkpoint
@@ -100,13 +101,15 @@ class Run(RunFolder):
         config: TrainConfig,
         settings: dict[str, Any] | None = None,
         threads: int | None = None,
+        baselines: dict[str, float] | None = None,
     ) -> Iterator[Step]:
         """Trains from the first step, like `TextGenerator.train`; replaces an earlier training.
 
         The earlier training and its model are removed once the first state of this one is saved.
         Steps with an evaluation have a sample. `settings` are for the caller: JSON values that are
         saved with each state and come back in `ResumePoint.settings`. At most `threads` CPU threads
-        are used. Raises ChargenError if files would be replaced that no training wrote.
+        are used. The `baselines`, bits per character by name, stand beside the score in the README.md
+        of the model. Raises ChargenError if files would be replaced that no training wrote.
         """
         if not isinstance(corpus, Corpus):
             raise ChargenError(f"{shown(corpus)} is no corpus", "give writer.prepare(text)")
@@ -115,7 +118,8 @@ class Run(RunFolder):
         self.refuse_foreign_files()
         state = TrainingState.begin(writer.model, config, ranks=self.ranks)
         state.threads = threads
-        training = _Training(writer, corpus, config, state, settings or {}, self.ranks)
+        kept = settings or {}, baselines or {}
+        training = _Training(writer, corpus, config, state, *kept, self.ranks)
         return self.keep(training, is_new=True)
 
     def resume(
@@ -126,6 +130,7 @@ class Run(RunFolder):
         minutes: float | None = None,
         epochs: float | None = None,
         steps: int | None = None,
+        baselines: dict[str, float] | None = None,
     ) -> Iterator[Step]:
         """Continues from a saved state, with the budget that it had or with another one.
 
@@ -148,7 +153,8 @@ class Run(RunFolder):
         lanes = self.ranks.lanes(config.batch)
         state.carried = [tuple(t[:, lanes].clone() for t in layer) for layer in state.carried]
         self.restore_logs(saved.log_bytes)
-        training = _Training(writer, text, config, state, saved.settings, self.ranks)
+        kept = saved.settings, baselines or {}
+        training = _Training(writer, text, config, state, *kept, self.ranks)
         return self.keep(training, is_new=False)
 
 
@@ -161,6 +167,7 @@ class _Training:
     config: TrainConfig
     state: TrainingState
     settings: dict[str, Any]
+    baselines: dict[str, float]
     ranks: Ranks
 
     def steps(self) -> Iterator[Step]:
@@ -182,6 +189,9 @@ class _Training:
 
     def save_model(self, folder: Path) -> None:
         self.writer.save(folder)
+
+    def card(self, name: str) -> str:
+        return generator_card(name, self.writer, self.baselines)
 
     def save_state(self, folder: Path) -> None:
         carried = [tuple(map(self.ranks.all_gather, layer)) for layer in self.state.carried]
