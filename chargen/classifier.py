@@ -213,7 +213,7 @@ class TextClassifier:
         texts. If the minutes do not suffice for all of the texts, a random part of each long text is
         read at a time. Short texts are also read in crops of one to three words. Without `validation`,
         `val_fraction` of every class is kept to validate on. With `balance`, texts of small classes
-        weigh more, by the power `BALANCE` of the size of their class. `stack_share` scales the
+        weigh more; see `training.classification.BALANCE`. `stack_share` scales the
         learning rate of the recurrent stack: less than 1 lets pretrained weights change slowly. The
         first step's `remark` says how much of the texts is not read, and which labels of `validation`
         are unknown.

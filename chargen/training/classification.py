@@ -26,7 +26,9 @@ from chargen.training.task import LossOutput
 
 QUICK_EVAL_TOKENS = 1 << 19  # at each evaluation during training
 FINAL_EVAL_TOKENS = 1 << 21  # at most, at the end
-BALANCE = 0.75  # power of a class's size by which its texts are weighted, where classes are balanced
+# Powers of the size of a class by which its texts are weighted, where classes are balanced: for the
+# linear classifier, and for the network, which learns on top of it (benchmarks/LOG.md).
+LINEAR_BALANCE, BALANCE = 0.75, 0.4
 TINY = 1e-30  # smallest probability of which the logarithm is taken
 LENGTH_JITTER = 16  # tokens; texts whose lengths differ by less meet in any order
 

@@ -29,7 +29,7 @@ from chargen.model import Classifier
 from chargen.shapes import ModelConfig
 from chargen.storage.record import LabelledRecord
 from chargen.tokenizers.base import Tokenizer
-from chargen.training.classification import BALANCE, ClassificationTask
+from chargen.training.classification import LINEAR_BALANCE, ClassificationTask
 from chargen.training.config import TrainConfig
 from chargen.training.linear import cross_fit
 from chargen.training.loop import Step
@@ -268,7 +268,7 @@ def _fit_linear(
         class_indices(examples.data.labels, texts.classes),
         examples.sources,
         len(texts.classes),
-        power=BALANCE if request.balance else 0.0,
+        power=LINEAR_BALANCE if request.balance else 0.0,
         seed=request.config.seed,
     )
 

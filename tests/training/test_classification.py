@@ -216,7 +216,7 @@ def test_balance_weighs_classes_by_a_power_of_their_size():
     balanced = ClassificationTask(*given, balance=True, augmentation=whole)
     assert plain.item() == pytest.approx((9 * surprise[0] + surprise[1]).item() / 10, rel=1e-5)
     assert balanced.loss(model, state).loss.item() == pytest.approx(
-        (9**0.25 * surprise[0] + surprise[1]).item() / (9**0.25 + 1), rel=1e-5
+        (9**0.6 * surprise[0] + surprise[1]).item() / (9**0.6 + 1), rel=1e-5
     )
 
 
