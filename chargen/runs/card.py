@@ -23,7 +23,7 @@ from chargen.generator import TextGenerator
 NAME = "README.md"
 SAMPLE_SEED, SAMPLE_LENGTH, SAMPLE_LINES = 1, 600, 10
 _LONGEST_LINE = 100  # characters of a line of the sample
-_MARK = re.compile(r"<!-- written by chargen, sha256 ([0-9a-f]{64}) -->\n\Z")
+_SIGNATURE = re.compile(r"<!-- written by chargen, sha256 ([0-9a-f]{64}) -->\n\Z")
 _CELLS = {"lstm": "an LSTM", "gru": "a GRU", "rnn": "a simple recurrent network"}
 _FILL_IN = (
     "# language: en  # fill in: the languages of the texts",
@@ -136,8 +136,8 @@ def remove_card(folder: Path) -> None:
 def _is_ours(path: Path) -> bool:
     with suppress(OSError, UnicodeError):
         text = path.read_bytes().decode()
-        if mark := _MARK.search(text):
-            return hashlib.sha256(text[: mark.start()].encode()).hexdigest() == mark[1]
+        if signature := _SIGNATURE.search(text):
+            return hashlib.sha256(text[: signature.start()].encode()).hexdigest() == signature[1]
     return False
 
 

@@ -280,18 +280,19 @@ def _load(folder: Path, device: torch.device) -> ClassifierResumePoint:
 
 
 def _preparation(files: StateFiles) -> Preparation:
-    """Returns what was decided before the first step; takes its arrays from the `files`."""
-    values, arrays = files.values, files.arrays
-    linear, offsets = None, arrays.pop(_OFFSETS, None)
+    """Returns what was decided before the first step; takes its tensors from the `files`."""
+    values, tensors = files.values, files.tensors
+    linear, offsets = None, tensors.pop(_OFFSETS, None)
     if offsets is not None:
-        parts = {name: arrays.pop(f"{_NGRAMS}{name}") for name in ("hashes", "idf", "weights", "bias")}
+        names = ("hashes", "idf", "weights", "bias")
+        parts = {name: tensors.pop(f"{_NGRAMS}{name}").numpy() for name in names}
         classes = files.shape.classes
         linear = LinearClassifier.from_arrays(files.folder / _NGRAMS, parts, classes)
-        check_arrays(files.folder, {_OFFSETS: offsets}, {_OFFSETS: (len(offsets), classes)})
+        check_arrays(files.folder, {_OFFSETS: offsets.numpy()}, {_OFFSETS: (len(offsets), classes)})
     return Preparation(
         config=make(TrainConfig, values["training"]),
         augmentation=make(Augmentation, values["augmentation"]),
         linear=linear,
-        offsets=None if offsets is None else torch.from_numpy(offsets),
+        offsets=offsets,
         **values["preparation"],
     )

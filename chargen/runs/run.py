@@ -118,8 +118,8 @@ class Run(RunFolder):
         self.refuse_foreign_files()
         state = TrainingState.begin(writer.model, config, ranks=self.ranks)
         state.threads = threads
-        kept = settings or {}, baselines or {}
-        training = _Training(writer, corpus, config, state, *kept, self.ranks)
+        extras = settings or {}, baselines or {}
+        training = _Training(writer, corpus, config, state, *extras, self.ranks)
         return self.keep(training, is_new=True)
 
     def resume(
@@ -153,8 +153,8 @@ class Run(RunFolder):
         lanes = self.ranks.lanes(config.batch)
         state.carried = [tuple(t[:, lanes].clone() for t in layer) for layer in state.carried]
         self.restore_logs(saved.log_bytes)
-        kept = saved.settings, baselines or {}
-        training = _Training(writer, text, config, state, *kept, self.ranks)
+        extras = saved.settings, baselines or {}
+        training = _Training(writer, text, config, state, *extras, self.ranks)
         return self.keep(training, is_new=False)
 
 
@@ -215,7 +215,7 @@ def _load(folder: Path, device: torch.device) -> ResumePoint:
     with damaged(folder):
         conform(files.values, {"corpus": _CORPUS}, "config.json")
         config = make(TrainConfig, files.values["training"])
-        if files.arrays["state.0.0"].shape[1] != config.batch:
+        if files.tensors["state.0.0"].shape[1] != config.batch:
             raise ChargenError(f"its recurrent state is not that of {config.batch} lanes")
         record = Record(CorpusRecord.from_json(files.values["corpus"]))
         model = LanguageModel.new(files.shape, seed=0)

@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from chargen.errors import ChargenError, writing
 from chargen.model import Classifier, LanguageModel
 from chargen.modes import default_modes
 from chargen.runs.saved import LOGS, kind_of, state_folders
 from chargen.storage import atomic, checkpoint
-from chargen.storage.arrays import Arrays, array_bytes, check_arrays
+from chargen.storage.arrays import Arrays, check_arrays
 from chargen.storage.schema import OtherVersion, conform
 from chargen.tokenizers.base import Tokenizer
 from chargen.training.config import TrainConfig
@@ -119,7 +122,7 @@ class StateFiles:
     values: dict[str, Any]  # config.json
     shape: Any  # ModelConfig or ClassifierConfig
     tokenizer: Tokenizer
-    arrays: Arrays
+    tensors: dict[str, Tensor]
 
     def restore(
         self, model: Any, config: TrainConfig, device: torch.device, stack_share: float = 1.0
@@ -128,22 +131,29 @@ class StateFiles:
 
         Raises ChargenError, or what `damaged` turns into one, where the files do not fit together.
         """
-        numbers, arrays, model = self.values["progress"], self.arrays, model.to(device)
+        numbers, tensors, model = self.values["progress"], self.tensors, model.to(device)
         if numbers["first_step"] > numbers["step"] or numbers["generation"] >= config.generations:
             raise ChargenError("its generation is not one of this training")
-        rng = torch.from_numpy(arrays.pop("rng"))
+        rng = tensors.pop("rng")
         state = TrainingState.begin(model, config, stack_share)
-        if any(name.startswith("teacher.") for name in arrays):
+        if any(name.startswith("teacher.") for name in tensors):
             state.set_teacher({k: torch.empty_like(v) for k, v in model.named_parameters()})
         expected = state.tensors(model)
         del expected["rng"]  # its size depends on the device
-        if any(name.startswith("best.") for name in arrays):
+        if any(name.startswith("best.") for name in tensors):
             expected |= {f"best.{name}": weight for name, weight in model.named_parameters()}
         shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-        check_arrays(self.folder / _TENSORS, arrays, shapes)
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        check_arrays(self.folder / _TENSORS, _arrays(tensors), shapes)
         state.restore(model, tensors | {"rng": rng}, numbers)
         return state
+
+
+def _arrays(tensors: dict[str, Tensor]) -> Arrays:
+    """Returns tensors as arrays for a check; NumPy knows no bf16, in which a state may be carried."""
+    return {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        for name, tensor in tensors.items()
+    }
 
 
 @contextmanager
@@ -177,11 +187,15 @@ def read_state(folder: Path, kind: str) -> StateFiles:
             f"continue it with: {COMMANDS[other]} --resume -o {shlex.quote(str(run))}",
         )
     values, shape, tokenizer = checkpoint.read_config(folder, sums, kind)
-    arrays = checkpoint.read_arrays(folder, sums, _TENSORS, shape)
+    data = checkpoint.read_weights(folder, sums, _TENSORS, shape)
+    try:
+        tensors = load_tensors(data)
+    except Exception as error:  # bytes made to mislead the parser can raise anything
+        raise ChargenError(f"{folder / _TENSORS} is damaged: {error}") from error
     with damaged(folder):
         values["progress"] = _ADDED | values["progress"]
         conform(values, _STATE | {"lines": dict.fromkeys(LOGS[kind], int)}, "config.json")
-    return StateFiles(folder, values, shape, tokenizer, arrays)
+    return StateFiles(folder, values, shape, tokenizer, tensors)
 
 
 @default_modes()
@@ -210,8 +224,8 @@ def save_state(
         "lines": {name: _size(folder / name) for name in LOGS[kind]},
         "progress": state.numbers(),
     }
-    tensors = state.tensors(model)
-    arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
+    tensors = state.tensors(model) | {k: torch.from_numpy(v) for k, v in (more or {}).items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path = folder / "resume" / f"state-{number:07}"
     draft = path.with_suffix(".new")
     with writing(path):
@@ -223,7 +237,7 @@ def save_state(
                 {
                     "config.json": checkpoint.json_bytes(config_json),
                     **tokenizer.dump(),
-                    _TENSORS: array_bytes(arrays | (more or {})),
+                    _TENSORS: save_tensors(tensors),
                 },
             )
         except ChargenError:

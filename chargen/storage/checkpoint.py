@@ -97,9 +97,10 @@ def load(folder: Path, kind: str = KIND) -> Loaded:
 
     def read(sums: dict[str, str]) -> Loaded:
         values, config, tokenizer = read_config(folder, sums, kind)
-        weights = read_arrays(folder, sums, _WEIGHTS, config)
+        path = folder / _WEIGHTS
+        weights = parsed(path, read_weights(folder, sums, _WEIGHTS, config))
         try:
-            check_arrays(folder / _WEIGHTS, weights, weight_shapes(config))
+            check_arrays(path, weights, weight_shapes(config))
         except OtherVersion as error:
             raise error.within(f"{folder} was written by another version of chargen") from error
         weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
@@ -209,10 +210,10 @@ def read_config(
     return values, config, tokenizer
 
 
-def read_arrays(folder: Path, sums: dict[str, str], name: str, config: ModelConfig) -> Arrays:
-    """Reads the arrays of a file that holds at least the weights of a model of the shape `config`.
+def read_weights(folder: Path, sums: dict[str, str], name: str, config: ModelConfig) -> bytes:
+    """Reads a file that holds at least the weights of a model of the shape `config`.
 
-    Raises ChargenError if the file is damaged, or of a size that does not fit the shape: a config
+    Raises ChargenError if the file was changed, or is of a size that does not fit the shape: a config
     that claims a billion parameters is refused before they are allocated.
     """
     path = folder / name
@@ -223,7 +224,7 @@ def read_arrays(folder: Path, sums: dict[str, str], name: str, config: ModelConf
     data = atomic.read(folder, sums, name, limit)
     if len(data) < 2 * config.parameters:  # two bytes each, if they were saved in half precision
         raise ChargenError(f"{path} is too small for {config.parameters:,} weights")
-    return parsed(path, data)
+    return data
 
 
 def checked_classes(classes: Any, config: ClassifierConfig) -> list[str]:

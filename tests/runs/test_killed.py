@@ -23,7 +23,8 @@ def _left(folder):
     """All that a training leaves but the time that it took."""
     lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
     metrics = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-    written = {"metrics.jsonl", "config.json", "manifest.json", ".lock"}  # these have the time in them
+    # These have the time in them, or the name of the folder.
+    written = {"metrics.jsonl", "config.json", "manifest.json", ".lock", "README.md"}
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in written)
     return metrics, {path.name: path.read_bytes() for path in files}
 

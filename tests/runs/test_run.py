@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from chargen import ChargenError, Run, Text, TextGenerator
 from chargen.data.corpus import prepare
+from chargen.device import trains_in_bf16
 from chargen.model import LanguageModel
 from chargen.runs.saved import state_folders
 from chargen.shapes import ModelConfig
@@ -423,3 +424,20 @@ def test_a_training_moves_between_devices(verse, tmp_path, first, second):
         *_, last = run.resume(saved, verse)
         assert last.finished
         assert bool(saved.inexact()) == (first != second)
+
+
+@pytest.mark.skipif(not trains_in_bf16("lstm"), reason="this processor cannot train in bf16")
+def test_a_state_that_is_carried_in_bf16_is_saved_and_resumed(begin, verse, tmp_path):
+    config = replace(CONFIG, precision="bf16")
+    for name, leave_at in (("whole", None), ("parts", 11)):
+        with Run(tmp_path / name) as run:
+            for step in begin(run, config):
+                if step.number == leave_at:
+                    break
+    with Run(tmp_path / "parts") as run:
+        saved = run.saved()
+        tensors = load_file(state_folders(tmp_path / "parts")[-1] / "state.safetensors")
+        assert tensors["state.0.0"].dtype == torch.bfloat16
+        for _ in run.resume(saved, verse):
+            pass
+    assert same(tmp_path / "whole", tmp_path / "parts")
