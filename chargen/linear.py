@@ -45,8 +45,7 @@ class LinearClassifier:
     def from_arrays(cls, path: Path, arrays: Arrays, classes: int) -> LinearClassifier:
         """Returns the classifier that gave these `arrays`.
 
-        Raises ChargenError, with the `path` of their file, if they are not of one for so many
-        `classes`.
+        Raises ChargenError, with the `path` of their file, unless they fit that number of `classes`.
         """
         arrays = dict(arrays)
         try:

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -384,7 +383,7 @@ def to_arrays(model: nn.Module) -> dict[str, Array]:
 
 def _with_weights(model: Model, arrays: dict[str, Array]) -> Model:
     for name, weight in model.named_parameters():
-        weight.data.copy_(torch.from_numpy(arrays[name].astype(np.float32)))
+        weight.data.copy_(torch.from_numpy(arrays[name]))
     return model
 
 

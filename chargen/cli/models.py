@@ -14,14 +14,9 @@ if TYPE_CHECKING:
 
 
 def model_folder(folder: str | None) -> str:
-    """Returns `folder`, or without one the newest generator under ./checkpoints, else the starter.
-
-    Of a model on the Hub, it is the folder that it was downloaded to.
-    """
+    """Returns `folder`, or without one the newest generator under ./checkpoints, else the starter."""
     if folder is not None:
-        from chargen.storage.hub import local_folder
-
-        return str(local_folder(folder))
+        return folder
     from chargen.generator import STARTER
     from chargen.storage.checkpoint import newest
 

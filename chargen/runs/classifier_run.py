@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +79,17 @@ class ClassifierResumePoint(SavedState):
         return self.reader.model
 
     @property
+    def model_kind(self) -> str:
+        """The kind of its checkpoint."""
+        return checkpoint.CLASSIFIER
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The corpus and the training, as config.json has them."""
+        corpus = self.reader.record.corpus.to_json()
+        return {"corpus": corpus, "training": self.preparation.record()}
+
+    @property
     def budget(self) -> tuple[str, float]:
         """The name of the budget that was asked for, and its amount."""
         unit, amount = self.config.budget
@@ -113,22 +123,14 @@ class ClassifierResumePoint(SavedState):
         return PreparedTraining(texts, lambda: self.preparation)
 
 
-class ClassifierRun(RunFolder):
+class ClassifierRun(RunFolder[ClassifierResumePoint]):
     """The folder of a classifier's training; see `RunFolder`."""
 
     kind = checkpoint.CLASSIFIER_TRAINING
 
-    def saved(self, device: torch.device | str = "cpu") -> ClassifierResumePoint | None:
-        """Loads the newest state that is intact, its model on `device`; None if none was ever saved.
-
-        Raises ChargenError if all states are damaged, or if there is a model without any.
-        """
-        saved, faults = self.newest_state(partial(_load, device=torch.device(device)))
-        if saved is None:
-            return None
-        corpus, training = saved.reader.record.corpus.to_json(), saved.preparation.record()
-        finished = saved.in_folder(self.folder, checkpoint.CLASSIFIER, corpus, training)
-        return replace(saved, faults=faults, finished=finished)
+    def load_state(self, state: Path, device: torch.device) -> ClassifierResumePoint:
+        """Loads what this kind of training saved to the folder of a state."""
+        return _load(state, device)
 
     def begin(
         self,
@@ -239,13 +241,12 @@ def _with_budget(
     if asked.budget == saved.budget:
         return prepared
     unit, amount = asked.budget
-    steps_per_epoch = prepared.texts.task(preparation).steps_per_epoch
-    spent = {
-        "minutes": preparation.minutes + state.seconds / 60,
-        "epochs": state.step / steps_per_epoch,
-        "steps": state.step,
-    }
-    refuse_spent(unit, amount, spent[unit])
+    spent: float = state.step
+    if unit == "minutes":
+        spent = preparation.minutes + state.seconds / 60
+    elif unit == "epochs":
+        spent /= prepared.texts.task(preparation).steps_per_epoch
+    refuse_spent(unit, amount, spent)
     minutes = None if asked.minutes is None else asked.minutes - preparation.minutes
     config = replace(saved.config, minutes=minutes, epochs=asked.epochs, steps=asked.steps)
     state.over = False

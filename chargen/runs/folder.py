@@ -9,16 +9,18 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import torch
 
 from chargen.errors import ChargenError, writing
 from chargen.runs.card import remove_card, write_card
 from chargen.runs.saved import LOGS, kind_of, state_folders
-from chargen.runs.state import OtherKind
+from chargen.runs.state import OtherKind, SavedState
 from chargen.storage import atomic
 from chargen.storage.lock import claimed
 from chargen.training.distributed import ALONE, Ranks
@@ -29,7 +31,7 @@ SAVE_SECONDS = 60.0  # between two states; one is also saved at every evaluation
 SAVE_SHARE = 1 / 150  # of the time may go into saving at evaluations
 CHEAP_SECONDS = 0.02  # a save that is faster than this is always worth its time
 
-Point = TypeVar("Point")
+Point = TypeVar("Point", bound=SavedState)
 
 
 class Training(Protocol):
@@ -58,7 +60,7 @@ class Training(Protocol):
         """Saves the state. All processes of a training have to call it; the main one writes."""
 
 
-class RunFolder:
+class RunFolder(Generic[Point]):
     """The folder of a training, which no other process can write to inside the `with` block.
 
     `save_seconds` is the time between two saved states. Of several processes that train together
@@ -89,20 +91,26 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def newest_state(self, load: Callable[[Path], Point]) -> tuple[Point | None, list[str]]:
-        """Returns the newest state that can be loaded, and why newer ones cannot be.
+    def load_state(self, state: Path, device: torch.device) -> Point:
+        """Loads what this kind of training saved to the folder of a state."""
+        raise NotImplementedError
 
-        None is for a folder in which none was ever saved. Raises ChargenError if all states are
-        damaged, if they are of another kind of model, and if there is a model without any.
+    def saved(self, device: torch.device | str = "cpu") -> Point | None:
+        """Loads the newest state that is intact, its model on `device`; None if none was ever saved.
+
+        Raises ChargenError if all states are damaged, if they are of another kind of model, and if
+        there is a model without any.
         """
         faults: list[str] = []
         for folder in reversed(state_folders(self.folder)):
             try:
-                return load(folder), faults
+                point = self.load_state(folder, torch.device(device))
             except OtherKind:
                 raise
             except ChargenError as error:
                 faults.append(str(error))
+            else:
+                return replace(point, faults=faults, finished=point.in_folder(self.folder))
         if faults:
             raise ChargenError(f"cannot resume: no usable training state: {'; '.join(faults)}")
         if (self.folder / atomic.MANIFEST).exists():
@@ -111,7 +119,7 @@ class RunFolder:
                 "is not there)",
                 "train anew with another {out}",
             )
-        return None, []
+        return None
 
     def refuse_foreign_files(self) -> None:
         """Raises ChargenError if files would be replaced that no training wrote."""

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +65,16 @@ class ResumePoint(SavedState):
         """The network."""
         return self.writer.model
 
+    @property
+    def model_kind(self) -> str:
+        """The kind of its checkpoint."""
+        return checkpoint.KIND
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The corpus and the training, as config.json has them."""
+        return {"corpus": self.writer.record.corpus.to_json(), "training": asdict(self.config)}
+
     def refuse_other_text(self, name: str, sha256: str) -> None:
         """Raises ChargenError for a text, with its `name` for the error, that was not trained on."""
         before = self.writer.record.corpus.sha256
@@ -77,22 +86,14 @@ class ResumePoint(SavedState):
             )
 
 
-class Run(RunFolder):
+class Run(RunFolder[ResumePoint]):
     """The folder of a generator's training; see `RunFolder`."""
 
     kind = checkpoint.TRAINING
 
-    def saved(self, device: torch.device | str = "cpu") -> ResumePoint | None:
-        """Loads the newest state that is intact, its model on `device`; None if none was ever saved.
-
-        Raises ChargenError if all states are damaged, or if there is a model without any.
-        """
-        saved, faults = self.newest_state(partial(_load, device=torch.device(device)))
-        if saved is None:
-            return None
-        corpus, training = saved.writer.record.corpus.to_json(), asdict(saved.config)
-        finished = saved.in_folder(self.folder, checkpoint.KIND, corpus, training)
-        return replace(saved, faults=faults, finished=finished)
+    def load_state(self, state: Path, device: torch.device) -> ResumePoint:
+        """Loads what this kind of training saved to the folder of a state."""
+        return _load(state, device)
 
     def begin(
         self,

@@ -69,6 +69,16 @@ class SavedState:
         raise NotImplementedError
 
     @property
+    def model_kind(self) -> str:
+        """The kind of its checkpoint."""
+        raise NotImplementedError
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The corpus and the training, as config.json has them."""
+        raise NotImplementedError
+
+    @property
     def progress(self) -> str:
         """How far the training was, in words."""
         seconds = f"{self.state.seconds:,.0f} s" + (", finished" if self.finished else "")
@@ -91,16 +101,13 @@ class SavedState:
             # The caller's number is the limit.
             self.state.threads = max(1, self.environment["threads"])
 
-    def in_folder(
-        self, folder: Path, kind: str, corpus: dict[str, Any], training: dict[str, Any]
-    ) -> bool:
+    def in_folder(self, folder: Path) -> bool:
         """Returns whether the model in `folder` is the one that this training ended with.
 
         The folder may hold the model of an earlier training, on another text or with other settings.
-        `corpus` and `training` are what config.json says of this one.
         """
         with suppress(ChargenError, FileNotFoundError):
-            config, _, _ = checkpoint.read_config(folder, atomic.manifest(folder), kind)
+            config, _, _ = checkpoint.read_config(folder, atomic.manifest(folder), self.model_kind)
             conform(config, {"scores": dict, "corpus": dict, "training": dict}, "config.json")
             scores: dict[str, Any] = config["scores"]
             return (
@@ -108,8 +115,7 @@ class SavedState:
                 and scores.get("final") is True
                 and scores.get("steps") == self.state.step
                 and config["model"] == self.model.config.to_json()
-                and config["corpus"] == corpus
-                and config["training"] == training
+                and {name: config[name] for name in self.record} == self.record
             )
         return False
 

@@ -78,7 +78,7 @@ def save(
     same names in it are not a model's.
     """
     dtype = np.float16 if half else np.float32
-    weights = {name: weight.astype(dtype) for name, weight in weights.items()}
+    weights = {name: weight.astype(dtype, copy=False) for name, weight in weights.items()}
     values = to_config(config, record)
     files = {**tokenizer.dump(), _WEIGHTS: array_bytes(weights)}
     if ngrams is not None:
@@ -103,7 +103,7 @@ def load(folder: Path, kind: str = KIND) -> Loaded:
             check_arrays(path, weights, weight_shapes(config))
         except OtherVersion as error:
             raise error.within(f"{folder} was written by another version of chargen") from error
-        weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
+        weights = {name: weight.astype(np.float32, copy=False) for name, weight in weights.items()}
         is_wide = values["format"] == WIDE_FORMAT
         ngrams = parsed(folder / NGRAMS, _ngrams_bytes(folder, sums)) if is_wide else None
         for key in ("format", "kind", "model"):

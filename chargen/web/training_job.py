@@ -20,7 +20,7 @@ from typing import Any
 from chargen.errors import ChargenError
 from chargen.evaluation.lengths import LengthBin
 from chargen.evaluation.mistakes import Mistake
-from chargen.runs.saved import state_folders
+from chargen.runs.saved import LOGS, state_folders
 from chargen.runs.unfinished import Unfinished, unfinished_trainings
 from chargen.storage import atomic
 from chargen.web.names import checked_name, free_name
@@ -307,7 +307,8 @@ def _discard(folder: Path) -> None:
     """Removes the folder of a training that saved nothing; nothing but its own files is deleted."""
     if (folder / atomic.MANIFEST).exists() or state_folders(folder):
         return
-    names = (".lock", "metrics.jsonl", "samples.txt", *(folder.name + suffix for suffix in SUFFIXES))
+    logs = {name for names in LOGS.values() for name in names}
+    names = (".lock", *logs, *(folder.name + suffix for suffix in SUFFIXES))
     with suppress(OSError):
         shutil.rmtree(folder / "resume", ignore_errors=True)  # the draft of a state that was not saved
         for name in names:

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -218,7 +218,9 @@ def _resumed_classifier(run: chargen.ClassifierRun) -> _Start:
     if saved is None:
         raise ChargenError("nothing of this training was saved")
     data = _labelled(run.folder, saved.settings, "data")
-    validation = _labelled(run.folder, saved.settings, "val") if saved.settings["val"] else None
+    validation = None
+    if saved.settings["val"]:
+        validation = _labelled(run.folder, saved.settings, "val", saved.reader.classes)
     for note in [*data.notes, *saved.faults]:
         yield {"note": note}
     event = _described(saved.reader, data, saved.preparation)
@@ -231,10 +233,16 @@ def _resumed_classifier(run: chargen.ClassifierRun) -> _Start:
     return saved.reader, held_out, steps
 
 
-def _labelled(folder: Path, settings: dict[str, Any], name: str) -> chargen.Labelled:
-    """Opens the labelled texts that a setting names, from where they are now."""
+def _labelled(
+    folder: Path, settings: dict[str, Any], name: str, classes: Sequence[str] = ()
+) -> chargen.Labelled:
+    """Opens the labelled texts that a setting names, from where they are now.
+
+    The `classes` of a classifier tell the labels.
+    """
     source = str(languages()) if settings[name] is None else _source(folder, settings[name])
-    return chargen.Labelled.open(source, **{option: settings[option] for option in READING})
+    options = {option: settings[option] for option in READING}
+    return chargen.Labelled.open(source, classes=classes, **options)
 
 
 def _described(

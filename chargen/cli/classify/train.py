@@ -149,12 +149,13 @@ def train(
         if saved:
             refuse_changes(context, saved.settings, folder, free=["data", "val"])
             texts, validation = _read_again(saved, data, val)
+            reader = saved.reader
             if saved.finished and saved.is_spent(**budget):
-                score = _say_finished(saved, texts, validation, folder)
+                reader, score = _say_finished(saved, texts, validation, folder)
             else:
                 _say_resumed(saved)
                 remaining = run.resume(saved, texts, validation, **budget)
-                score = _watch(remaining, folder)
+                score = _watch(remaining, reader, folder)
         else:
             if resume:
                 refuse_other_files(folder)
@@ -181,9 +182,9 @@ def train(
                 seed=options.seed,
             )
             say(_describe(reader, prepared, options, generator is not None))
-            score = _watch(run.begin(reader, prepared, _settings(context)), folder)
+            score = _watch(run.begin(reader, prepared, _settings(context)), reader, folder)
     if as_json:
-        click.echo(json.dumps(_as_json(folder, score), ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(_as_json(reader, folder, score), ensure_ascii=False, allow_nan=False))
 
 
 def _settings(context: click.Context) -> dict[str, Any]:
@@ -228,8 +229,8 @@ def _say_resumed(saved: ClassifierResumePoint) -> None:
 
 def _say_finished(
     saved: ClassifierResumePoint, texts: Labelled, validation: Labelled | None, folder: Path
-) -> ClassScore | None:
-    """Says that a training has spent its budget; returns the score of its classifier."""
+) -> tuple[TextClassifier, ClassScore | None]:
+    """Says that a training has spent its budget; returns its classifier and the score of that."""
     from chargen.classifier import TextClassifier
 
     held_out = saved.prepared(texts, validation).texts.validation
@@ -237,25 +238,20 @@ def _say_finished(
     score = reader.evaluate(held_out) if len(held_out) else None
     accuracy = f"accuracy {score.accuracy:.1%}" if score else ""
     say_finished(folder, reader.record.scores, accuracy, saved.budget)
-    return score
+    return reader, score
 
 
-def _watch(steps: Iterator[Step], folder: Path) -> ClassScore | None:
+def _watch(steps: Iterator[Step], reader: TextClassifier, folder: Path) -> ClassScore | None:
     """Shows the steps until the end, or until a signal; returns the score of the classifier."""
-    from chargen.classifier import TextClassifier
-
     command = f"chargen classify train --resume -o {shlex.quote(str(folder))}"
     last = watch_kept(steps, describe_score, command)
-    _report(last, TextClassifier.load(folder).record.scores.get("ngrams"))
+    _report(last, reader.record.scores.get("ngrams"))
     say(f"model    {folder}\npredict  chargen classify predict -m {shlex.quote(str(folder))} …")
     score: ClassScore | None = last.score
     return score
 
 
-def _as_json(folder: Path, score: ClassScore | None) -> dict[str, Any]:
-    from chargen.classifier import TextClassifier
-
-    reader = TextClassifier.load(folder)
+def _as_json(reader: TextClassifier, folder: Path, score: ClassScore | None) -> dict[str, Any]:
     scores = reader.record.scores
     return {
         "checkpoint": str(folder),

@@ -186,7 +186,7 @@ class ClassifyTab:
             [self.refusal, *outputs],
             **QUIET,
         )
-        self.unfinished.connect(self.resume, [self.refusal, *outputs])
+        self.unfinished.connect(self._shown, [self.refusal, *outputs])
         self.stopping.connect(self._job, self.stop, outputs)
 
     def classify(self, text: str, name: str | None, at_least: Any) -> list[str]:
@@ -269,14 +269,6 @@ class ClassifyTab:
             return [html.error_note(error), *self._shown(request)]
         return ["", *self._shown(request)]
 
-    def resume(self, name: str | None, request: gr.Request) -> list[Any]:
-        """Goes on with a training, or says why not."""
-        try:
-            self._job.resume(str(name), visitor(request))
-        except ChargenError as error:
-            return [html.error_note(error), *self._shown(request)]
-        return ["", *self._shown(request)]
-
     def stop(self, request: gr.Request) -> list[Any]:
         """Stops the training."""
         self._job.stop()
@@ -301,7 +293,7 @@ class ClassifyTab:
             # Each evaluation would close a section that is open.
             "" if own.busy else judging.sections(own.by_length, own.mistakes),
             *self.stopping.show(own.busy),
-            *self.unfinished.show(status),
+            *self.unfinished.show(status, self.unfinished.offered(status)),
             start_label(status),
             gr.update(visible=not names),
             gr.update(visible=bool(names)),

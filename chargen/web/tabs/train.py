@@ -169,7 +169,7 @@ class TrainTab:
             [self.refusal, *outputs],
             **QUIET,
         )
-        self.unfinished.connect(self.resume, [self.refusal, *outputs])
+        self.unfinished.connect(self._shown, [self.refusal, *outputs])
         self.stopping.connect(self._job, self.stop, outputs)
         self.use_button.click(self.use_model, None, [write_model, tabs], **QUIET)
 
@@ -221,14 +221,6 @@ class TrainTab:
             return [html.error_note(error), *self._shown(request)]
         return ["", *self._shown(request)]
 
-    def resume(self, name: str | None, request: gr.Request) -> list[Any]:
-        """Goes on with a training, or says why not."""
-        try:
-            self._job.resume(str(name), visitor(request))
-        except ChargenError as error:
-            return [html.error_note(error), *self._shown(request)]
-        return ["", *self._shown(request)]
-
     def stop(self, request: gr.Request) -> list[Any]:
         """Stops the training."""
         self._job.stop()
@@ -249,16 +241,16 @@ class TrainTab:
     def show(self, status: JobStatus, you: Starter) -> list[Any]:
         """Returns the values of `outputs`: how the training goes, for a visitor."""
         own = status if status.kind == "generator" else JobStatus()
-        resumable = not status.busy and bool(self._job.unfinished("generator"))
+        unfinished = self.unfinished.offered(status)
         return [
-            _status(own, status, you, resumable),
+            _status(own, status, you, bool(unfinished)),
             html.details(own.model) if own.model else "",
             _curves(own),
             _sample(own),
             *self.stopping.show(own.busy),
             gr.update(visible=own.saved),
             start_label(status),
-            *self.unfinished.show(status),
+            *self.unfinished.show(status, unfinished),
         ]
 
 

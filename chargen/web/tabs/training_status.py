@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from chargen.errors import ChargenError
+from chargen.runs.unfinished import Unfinished
 from chargen.web import html
 from chargen.web.gradio_setup import QUIET, UNCHECKED, gr
 from chargen.web.training_job import JobStatus, Starter, TrainingJob
@@ -117,13 +119,28 @@ class UnfinishedMenu:
             self._button = gr.Button("Go on", elem_id=f"resume{suffix}", min_width=120)
         self.outputs = [self._all, self._menu]
 
-    def connect(self, resume: Callable[..., Any], outputs: list[Any]) -> None:
-        """Lets the button `resume` the training that is chosen."""
+    def connect(self, shown: Callable[[gr.Request], list[Any]], outputs: list[Any]) -> None:
+        """Lets the button go on with the training that is chosen, or say why not.
+
+        The first of `outputs` gets the reason, the others what is `shown` to the visitor.
+        """
+
+        def resume(name: str | None, request: gr.Request) -> list[Any]:
+            refusal = ""
+            try:
+                self._job.resume(str(name), visitor(request))
+            except ChargenError as error:
+                refusal = html.error_note(error)
+            return [refusal, *shown(request)]
+
         self._button.click(resume, self._menu, outputs, **UNCHECKED)
 
-    def show(self, status: JobStatus) -> list[Any]:
-        """Returns the values of `outputs`; nothing is offered while something is training."""
-        unfinished = [] if status.busy else self._job.unfinished(self._kind)
+    def offered(self, status: JobStatus) -> list[Unfinished]:
+        """Returns the trainings that can go on now: none while something is training."""
+        return [] if status.busy else self._job.unfinished(self._kind)
+
+    def show(self, status: JobStatus, unfinished: list[Unfinished]) -> list[Any]:
+        """Returns the values of `outputs` for trainings that are `offered`."""
         names = [training.folder.name for training in unfinished]
         choice = status.name if status.name in names else next(iter(names), None)
         choices = [
