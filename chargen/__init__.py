@@ -11,6 +11,7 @@ import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from chargen.classifier import TextClassifier as TextClassifier
+    from chargen.compression.packing import Packing as Packing
     from chargen.data.batches import Coverage as Coverage
     from chargen.data.corpus import Corpus as Corpus
     from chargen.data.encoding import Coverages as Coverages
@@ -88,6 +89,7 @@ _MODULES = {
     "LanguageModel": "model",
     "Line": "inspection.surprise",
     "ModelConfig": "shapes",
+    "Packing": "compression.packing",
     "Passage": "inspection.copies",
     "Predictions": "evaluation.predictions",
     "Prefix": "generation.prefix",

@@ -76,6 +76,14 @@ def text(value: Any, name: str, instead: str = "") -> str:
     raise ChargenError(f"{name} must be a string, got {shown(value)}", instead)
 
 
+def data(value: Any, name: str) -> bytes:
+    """Returns bytes; raises ChargenError for anything else."""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        hint = f"write {name}.encode()" if isinstance(value, str) else ""
+        raise ChargenError(f"{name} must be bytes, got {shown(value)}", hint)
+    return bytes(value)
+
+
 def texts(value: Any, name: str) -> list[str]:
     """Returns the strings of an iterable as a list; a single string counts as one, None as none.
 

@@ -15,10 +15,12 @@ from chargen.data.corpus import Corpus, split
 from chargen.data.documents import SPLIT_SEED, documents, separator
 from chargen.data.sources import Source, open_text
 from chargen.errors import ChargenError
-from chargen.generation.decoder import DecoderCache, StoredWeights
+from chargen.generation.decoder import DecoderCache
 from chargen.generation.prefix import Prefix
 from chargen.generation.sampler import Sampler
+from chargen.generation.weights import StoredWeights
 from chargen.inspection.inspectable import Inspectable, as_lines
+from chargen.portable import Portable
 from chargen.rendering import progress as progress_bar
 from chargen.shapes import ModelConfig
 from chargen.storage import checkpoint
@@ -40,7 +42,7 @@ STARTER = Path(__file__).parent / "starter"
 
 
 @suggests
-class TextGenerator(Inspectable):
+class TextGenerator(Inspectable, Portable):
     """A language model with its tokenizer: trains on text, writes like it, scores text.
 
     writer = TextGenerator.new(text, hidden_size=256).fit(text, minutes=3)
@@ -55,7 +57,7 @@ class TextGenerator(Inspectable):
     ) -> None:
         if not hasattr(model, "arrays"):
             raise TypeError(f"a TextGenerator holds a LanguageModel; {MAKES['TextGenerator']}")
-        self._weights = model
+        self._weights: LanguageModel | StoredWeights = model
         self.tokenizer = tokenizer
         self.record = record or Record()
         self._decoders = DecoderCache()
@@ -151,8 +153,7 @@ class TextGenerator(Inspectable):
         scores by less than 0.001 bits per character. Raises ChargenError if the folder cannot be
         written or holds files of the same names that are not a model's.
         """
-        record = self.record.to_json()
-        parts = self.config, self._weights.arrays(), self.tokenizer, record
+        parts = self.config, self._weights.arrays(), self.tokenizer, self.record.to_json()
         checkpoint.save(Path(folder), *parts, half)
 
     def prepare(
@@ -382,8 +383,8 @@ class TextGenerator(Inspectable):
         Args:
             text: the prefix; it may be empty.
             weights: "fp32" or "int8". The latter takes a quarter of the memory traffic, which pays
-                from hidden size 256 on and for many texts at once. It is a little less exact, so the
-                same seed gives another text.
+                from hidden size 256 on and for many texts at once. The same seed gives another text
+                than with fp32, and the same one on every machine.
             device: "cpu" or "cuda", which pays for many texts at once.
 
         Raises:

@@ -1,5 +1,6 @@
 """Each benchmark runs to its end, as small as it can be; what it measures is not looked at here."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from benchmarks import (
     sampling,
     saving,
     scale,
+    start,
     training,
 )
 from chargen.generator import STARTER
@@ -34,6 +36,12 @@ def quick(monkeypatch, tmp_path):
 def is_sound(row):
     """Whether each figure is there, and above zero."""
     return all(value > 0 for value in row.values() if isinstance(value, float))
+
+
+def test_start(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["start", "--json", "--runs", "1"])
+    start.main()
+    assert is_sound(json.loads(capsys.readouterr().out)["rows"][0])
 
 
 def test_sampling(monkeypatch, capsys):

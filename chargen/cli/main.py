@@ -67,6 +67,9 @@ class _Program(LazyGroup):
         "sample": ("Write text, streamed as it is drawn.", "chargen.cli.sample:sample"),
         "eval": ("Bits per character of a text under a model.", "chargen.cli.evaluate:evaluate"),
         "info": ("What a model is, and how it was trained.", "chargen.cli.info:info"),
+        "export": ("Write a page that writes with a model.", "chargen.cli.export:export"),
+        "compress": ("Pack a file by what a model expects.", "chargen.cli.compress:compress"),
+        "decompress": ("Unpack such a file.", "chargen.cli.compress:decompress"),
         "classify": (
             "Learn which class a text belongs to.",
             "chargen.cli.classify.main:classify",
@@ -92,6 +95,7 @@ def main() -> None:
       chargen eval other.txt                 how well the model predicts a text
       chargen info                           what the model is and how it was trained
       chargen classify train data.csv        learn which class a text belongs to
+      chargen export -o poet.html            take the model along as a page in one file
       chargen inspect surprise other.txt     look inside: surprise, copies, states, gradients
       chargen app                            all of it on a web page
 

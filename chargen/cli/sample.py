@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from chargen.cli.copy_report import as_lines, as_record, open_index
-from chargen.cli.models import load_model, model_folder
+from chargen.cli.models import import_torch, load_model, model_folder
 from chargen.cli.options import (
     Number,
     Source,
@@ -111,7 +111,7 @@ class ClampType(click.ParamType):  # type: ignore[type-arg]
     "--weights",
     type=click.Choice(["fp32", "int8"]),
     default="fp32",
-    help="int8 is faster for large models and many texts, and a little less exact.",
+    help="int8 writes the same text on every machine, and is faster for large models and many texts.",
 )
 @click.option(
     "--device",
@@ -168,6 +168,8 @@ def sample(
     if corpus and max_copy is None and not report_copies:
         raise click.UsageError("--corpus is for --max-copy and --report-copies; give one of them")
     folder = model_folder(model)
+    if weights == "int8":
+        import_torch(length * num)
     writer = load_model(folder)
     for option, typed in (("--prompt", prompt), *(("--stop", text) for text in stop)):
         say_escapes(typed, option, writer.tokenizer.knows("\\"))

@@ -9,8 +9,7 @@ step therefore differs from the textbook equations, which stand at each cell, in
 - Every result is written into memory that exists already, and a layer's output lies where the next
   layer reads its input. Closures bind all of it before the first step.
 
-Vectors are columns: (H,) for one stream, (H, B) for several. The matrices are `Float32Matrix`, as the
-model was trained, or `int8.Int8Matrix`, which takes a quarter of the memory traffic.
+Vectors are columns: (H,) for one stream, (H, B) for several.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import math
 import sys
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +48,9 @@ class LayerState(NamedTuple):
 class Float32Matrix:
     """The matrix [W_hh | W_ih | b], any part of which may be missing, in single precision."""
 
-    def __init__(self, w_hh: Array | None, w_ih: Array | None, bias: Array | None) -> None:
+    def __init__(
+        self, w_hh: Array | None, w_ih: Array | None = None, bias: Array | None = None
+    ) -> None:
         column = None if bias is None else bias[:, None]
         weights = np.hstack([part for part in (w_hh, w_ih, column) if part is not None])
         # Column by column: OpenBLAS multiplies that order a tenth faster than row by row.
@@ -58,7 +59,7 @@ class Float32Matrix:
 
     def __reduce__(self) -> Any:
         """Pickles the weights, which are laid out anew when they are loaded."""
-        return Float32Matrix, (np.ascontiguousarray(self._weights), None, None)
+        return Float32Matrix, (np.ascontiguousarray(self._weights),)
 
     def bind(self, vector: Array, out: Array) -> Call:
         """Returns a function that writes the product with `vector` into `out`."""
@@ -73,16 +74,7 @@ def huge_page_array(shape: tuple[int, ...], kind: type) -> Any:
     return memory[start : start + size].view(kind).reshape(shape)
 
 
-class Matrix(Protocol):
-    """A matrix [W_hh | W_ih | b], any part of which may be missing: `Float32Matrix`, `Int8Matrix`."""
-
-    def __init__(self, w_hh: Array | None, w_ih: Array | None, bias: Array | None) -> None: ...
-
-    def bind(self, vector: Array, out: Array) -> Call:
-        """Returns a function that writes the product with `vector` into `out`."""
-
-
-class _InputTable:
+class InputTable:
     """The input product of the first layer, computed once for all tokens: a row per token.
 
     Args:
@@ -133,12 +125,11 @@ class Cell:
     Args:
         arrays: PyTorch's w_ih (G * H, I), w_hh (G * H, H), b_ih and b_hh (G * H,), for G gates.
         embedding: (V, I), of the first layer only, which looks its input up.
-        matrix: the class of its matrices, which decides their precision.
     """
 
     hidden: int
 
-    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+    def __init__(self, arrays: list[Array], embedding: Array | None) -> None:
         raise NotImplementedError
 
     def initial_state(self, batch: int) -> LayerState:
@@ -157,13 +148,13 @@ class Lstm(Cell):
     h' = o ⊙ tanh(c')
     """
 
-    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+    def __init__(self, arrays: list[Array], embedding: Array | None) -> None:
         self.hidden = arrays[1].shape[1]
         i, f, g, o = np.arange(4 * self.hidden).reshape(4, self.hidden)  # PyTorch's order
         order = np.concatenate([i, f, o, g])  # the sigmoids side by side, and g beside c
         scale = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), self.hidden)
         w_ih, w_hh, b_ih, b_hh = ((array[order].T * scale).T for array in arrays)
-        self._table, self._matrix = _table_and_matrix(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
+        self._table, self._matrix = _table_and_matrix(w_hh, w_ih, b_ih + b_hh, embedding)
 
     def initial_state(self, batch: int) -> LayerState:
         """Returns the empty state, for `batch` streams."""
@@ -207,14 +198,14 @@ class Gru(Cell):
     h' = (1 - z) ⊙ n + z ⊙ h
     """
 
-    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+    def __init__(self, arrays: list[Array], embedding: Array | None) -> None:
         self.hidden = arrays[1].shape[1]
         scale = np.repeat(np.array([0.5, 0.5, 1], np.float32), self.hidden)  # rows r, z, n
         w_ih, w_hh, b_ih, b_hh = ((array.T * scale).T for array in arrays)
         # r scales only the product with h in n, so the two products cannot be one.
-        self._hidden_matrix = matrix(w_hh, None, b_hh)
-        self._table = None if embedding is None else _InputTable(embedding @ w_ih.T + b_ih)
-        self._input_matrix = matrix(None, w_ih, b_ih) if embedding is None else None
+        self._hidden_matrix = Float32Matrix(w_hh, None, b_hh)
+        self._table = None if embedding is None else InputTable(embedding @ w_ih.T + b_ih)
+        self._input_matrix = Float32Matrix(None, w_ih, b_ih) if embedding is None else None
 
     def initial_state(self, batch: int) -> LayerState:
         """Returns the empty state, for `batch` streams."""
@@ -258,10 +249,10 @@ class Rnn(Cell):
     h' = tanh(W x + U h + b)
     """
 
-    def __init__(self, arrays: list[Array], embedding: Array | None, matrix: type[Matrix]) -> None:
+    def __init__(self, arrays: list[Array], embedding: Array | None) -> None:
         w_ih, w_hh, b_ih, b_hh = arrays
         self.hidden = w_hh.shape[1]
-        self._table, self._matrix = _table_and_matrix(w_hh, w_ih, b_ih + b_hh, embedding, matrix)
+        self._table, self._matrix = _table_and_matrix(w_hh, w_ih, b_ih + b_hh, embedding)
 
     def initial_state(self, batch: int) -> LayerState:
         """Returns the empty state, for `batch` streams."""
@@ -281,15 +272,15 @@ class Rnn(Cell):
 
 
 def _table_and_matrix(
-    w_hh: Array, w_ih: Array, bias: Array, embedding: Array | None, matrix: type[Matrix]
-) -> tuple[_InputTable | None, Matrix]:
+    w_hh: Array, w_ih: Array, bias: Array, embedding: Array | None
+) -> tuple[InputTable | None, Float32Matrix]:
     """Returns the table of the first layer, and the matrix of what is left to multiply."""
     if embedding is None:
-        return None, matrix(w_hh, w_ih, bias)
-    return _InputTable(embedding @ w_ih.T + bias), matrix(w_hh, None, None)
+        return None, Float32Matrix(w_hh, w_ih, bias)
+    return InputTable(embedding @ w_ih.T + bias), Float32Matrix(w_hh)
 
 
-def _matrix_input(size: int, table: _InputTable | None, batch: int) -> tuple[Array, Array, Array]:
+def _matrix_input(size: int, table: InputTable | None, batch: int) -> tuple[Array, Array, Array]:
     """Returns h, the layer's input, and the vector for its matrix: h alone, or [h, x, 1]."""
     vector = zeros_and_one(2 * size, batch)
     h, inputs = vector[:size], vector[size:-1]

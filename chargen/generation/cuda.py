@@ -1,6 +1,6 @@
 """Drawing on a GPU: one captured step that draws its own tokens, which come back in blocks.
 
-The noise is that of `loop.sample_tokens`, so the same seed draws the same text, except where rounding
+The noise is that of `draw.GumbelDraw`, so the same seed draws the same text, except where rounding
 decides. The CPU waits for the GPU only at the end of a block. Where the step cannot be captured, its
 kernels are launched one by one, which takes longer.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from chargen.device import Call, agree, captured
 from chargen.errors import device_errors
 from chargen.generation.decoder import Array, DecodingState
-from chargen.generation.loop import NOISE_STEPS, stream_rngs
+from chargen.generation.draw import NOISE_STEPS, stream_rngs
 from chargen.generation.sampler import Sampler
 from chargen.model import LanguageModel
 

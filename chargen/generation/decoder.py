@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -18,32 +18,11 @@ import numpy.typing as npt
 from chargen.arguments import count, number, shown
 from chargen.errors import ChargenError
 from chargen.generation import cells
+from chargen.generation.draw import Draw, GumbelDraw, IntegerDraw
+from chargen.generation.weights import StoredWeights, Weights
 from chargen.shapes import NORM_EPSILON, ModelConfig, StateComponent
 
 Array = npt.NDArray[np.float32]
-
-
-class Weights(Protocol):
-    """The weights of a language model: a `LanguageModel`, or `StoredWeights`."""
-
-    @property
-    def config(self) -> ModelConfig:
-        """The shape of the model."""
-
-    def arrays(self) -> dict[str, Any]:
-        """Returns the weights in single precision, by their names; see `shapes.weight_shapes`."""
-
-
-@dataclass(frozen=True, repr=False)
-class StoredWeights:
-    """The weights of a language model as a checkpoint holds them, for which no torch is needed."""
-
-    config: ModelConfig
-    by_name: dict[str, Any]
-
-    def arrays(self) -> dict[str, Any]:
-        """Returns the weights in single precision, by their names; see `shapes.weight_shapes`."""
-        return self.by_name
 
 
 class Clamp(NamedTuple):
@@ -68,8 +47,8 @@ class Decoder:
 
     Args:
         model: a LanguageModel, or the weights of one; they are copied.
-        weights: "fp32", or "int8" for recurrent weights of eight bits, which take a quarter of the
-            memory traffic and are a little less exact.
+        weights: "fp32", or "int8" for recurrent weights of eight bits: a quarter of the memory
+            traffic, a little less exact, and the same results on every machine.
 
     Raises:
         ChargenError: if there are no such weights.
@@ -78,19 +57,11 @@ class Decoder:
     def __init__(self, model: Weights, weights: str = "fp32") -> None:
         if not hasattr(model, "arrays"):
             raise TypeError(f"{shown(model)} is no LanguageModel; give writer.model")
-        config, arrays = model.config, model.arrays()
-        self.config = config
-        self.vocab_size = config.vocab_size
+        self.config = model.config
+        self.vocab_size = model.config.vocab_size
         self.weights = weights
-        matrix, self._product = _arithmetic(weights)
-        self._layers: list[cells.Cell] = []
-        for depth in range(config.num_layers):
-            of_layer = [arrays[f"stack.layers.{depth}.{name}"] for name in _WEIGHTS]
-            embedding = None if depth else arrays["stack.embedding.weight"]
-            self._layers.append(cells.CELLS[config.cell](of_layer, embedding, matrix))
-        # The last column is the bias: the outputs end with a one.
-        head = [arrays["head.weight"], arrays["head.bias"][:, None]]
-        self._head = np.asfortranarray(np.hstack(head))
+        self._network = _network(model, weights)
+        self.draw: type[Draw] = IntegerDraw if weights == "int8" else GumbelDraw
         self.clamps: list[Clamp] = []
 
     def clamped(self, clamps: Sequence[Clamp]) -> Decoder:
@@ -110,7 +81,7 @@ class Decoder:
 
     def initial_state(self, batch: int = 1) -> DecodingState:
         """Returns the empty state, for `batch` streams."""
-        return DecodingState(self._layers, batch)
+        return DecodingState(self._network, batch)
 
     def step(self, tokens: Any, state: DecodingState) -> Array:
         """Reads one token per stream into the state, in place.
@@ -133,7 +104,7 @@ class Decoder:
             for advance, norm in state.calls:
                 advance(tokens)
                 norm()
-        logits: Array = self._product(self._head, state.outputs)
+        logits: Array = state.logits()
         return logits
 
     def __repr__(self) -> str:
@@ -173,14 +144,14 @@ class DecoderCache:
 class DecodingState:
     """The recurrent state of one stream or several, changed in place by `Decoder.step`."""
 
-    def __init__(self, layers: list[cells.Cell], batch: int) -> None:
-        self._cells = layers
-        self.layers = [cell.initial_state(batch) for cell in layers]
-        self.outputs = cells.zeros_and_one(layers[-1].hidden, batch)  # of the last layer, and a one
-        outs = [*(layer.inputs for layer in self.layers[1:]), self.outputs[:-1]]
+    def __init__(self, network: Network, batch: int) -> None:
+        self._network, self._batch = network, batch
+        self.layers = [cell.initial_state(batch) for cell in network.cells]
+        outputs, self.logits = network.bind_head(batch)
+        outs = [*(layer.inputs for layer in self.layers[1:]), outputs]
         below = [None, *outs[:-1]]
         self.norms = [
-            _norm(layer.h, under, out)
+            network.bind_norm(layer.h, under, out)
             for layer, under, out in zip(self.layers, below, outs, strict=True)
         ]
         self.calls = [
@@ -192,7 +163,7 @@ class DecodingState:
 
         A copy takes a few kilobytes, however much text the stream has read.
         """
-        fork = DecodingState(self._cells, batch)
+        fork = DecodingState(self._network, batch)
         for layer, original in zip(fork.layers, self.layers, strict=True):
             for array, values in zip(layer.carried, original.carried, strict=True):
                 array[...] = values if array.ndim == 1 else values[:, None]
@@ -200,55 +171,85 @@ class DecodingState:
 
     def __reduce__(self) -> Any:
         """Pickles what the next step depends on; the closures are bound anew."""
-        batch = self.outputs[0].size
-        return _restored, (self._cells, batch, [layer.carried for layer in self.layers])
+        return _restored, (self._network, self._batch, [layer.carried for layer in self.layers])
 
 
-def _restored(layers: list[cells.Cell], batch: int, carried: list[list[Array]]) -> DecodingState:
-    state = DecodingState(layers, batch)
+def _restored(network: Network, batch: int, carried: list[list[Array]]) -> DecodingState:
+    state = DecodingState(network, batch)
     for layer, saved in zip(state.layers, carried, strict=True):
         for array, values in zip(layer.carried, saved, strict=True):
             array[...] = values
     return state
 
 
-def _norm(h: Array, below: Array | None, out: Array) -> Callable[[], None]:
-    """Returns a function that writes h / rms(h) + below into `out`, as `model.Stack` computes it.
+class Network(Protocol):
+    """The layers and the head of a model, in one arithmetic."""
 
-    All arrays are (H,) or (H, B); rms is the root mean square of each stream.
-    """
-    multiply, add, sqrt, root = np.multiply, np.add, math.sqrt, math.sqrt(len(h))
-    epsilon, scale, dot = len(h) * NORM_EPSILON, cells.per_stream_buffer(h), h.dot
-    h_rows, out_rows = cells.group_rows(h), cells.group_rows(out)
+    cells: list[cells.Cell]
 
-    def norm_one() -> None:
-        scale.fill(root / sqrt(float(dot(h)) + epsilon))
-        multiply(h, scale, out)
-        if below is not None:
-            add(out, below, out)
+    def bind_norm(self, h: Array, below: Array | None, out: Array) -> Callable[[], None]:
+        """Returns a function that writes h / rms(h) + below into `out`; see `model.Stack`.
 
-    def norm_several() -> None:
-        multiply(h, h, out)
-        scale[...] = root * (cells.reduce_rows(add, out_rows) + epsilon) ** -0.5
-        multiply(h_rows, scale, out_rows)
-        if below is not None:
-            add(out, below, out)
+        All arrays are (H,) or (H, B); rms is the root mean square of each stream.
+        """
 
-    return norm_one if h.ndim == 1 else norm_several
+    def bind_head(self, batch: int) -> tuple[Array, Callable[[], Any]]:
+        """Returns the array for the output of the last layer, and a function for its logits."""
 
 
-def _arithmetic(weights: str) -> tuple[type[cells.Matrix], Any]:
-    """Returns the class of the matrices, and the product of the head, for a precision.
+class Float32Network:
+    """The layers and the head of a model as it was trained, in single precision."""
 
-    Raises ChargenError for a precision that is not there.
+    def __init__(self, config: ModelConfig, arrays: dict[str, Any]) -> None:
+        self.cells: list[cells.Cell] = []
+        for depth in range(config.num_layers):
+            of_layer = [arrays[f"stack.layers.{depth}.{name}"] for name in _WEIGHTS]
+            embedding = None if depth else arrays["stack.embedding.weight"]
+            self.cells.append(cells.CELLS[config.cell](of_layer, embedding))
+        # The last column is the bias: the outputs end with a one.
+        head = [arrays["head.weight"], arrays["head.bias"][:, None]]
+        self._head = np.asfortranarray(np.hstack(head))
+
+    def bind_norm(self, h: Array, below: Array | None, out: Array) -> Callable[[], None]:
+        """Returns a function that writes h / rms(h) + below into `out`; see `Network`."""
+        multiply, add, sqrt, root = np.multiply, np.add, math.sqrt, math.sqrt(len(h))
+        epsilon, scale, dot = len(h) * NORM_EPSILON, cells.per_stream_buffer(h), h.dot
+        h_rows, out_rows = cells.group_rows(h), cells.group_rows(out)
+
+        def norm_one() -> None:
+            scale.fill(root / sqrt(float(dot(h)) + epsilon))
+            multiply(h, scale, out)
+            if below is not None:
+                add(out, below, out)
+
+        def norm_several() -> None:
+            multiply(h, h, out)
+            scale[...] = root * (cells.reduce_rows(add, out_rows) + epsilon) ** -0.5
+            multiply(h_rows, scale, out_rows)
+            if below is not None:
+                add(out, below, out)
+
+        return norm_one if h.ndim == 1 else norm_several
+
+    def bind_head(self, batch: int) -> tuple[Array, Callable[[], Any]]:
+        """Returns the array for the output of the last layer, and a function for its logits."""
+        outputs = cells.zeros_and_one(self._head.shape[1] - 1, batch)
+        return outputs[:-1], partial(self._head.dot, outputs)
+
+
+def _network(model: Weights, weights: str) -> Network:
+    """Returns a model in the arithmetic of its weights.
+
+    Raises ChargenError for weights that are not there.
     """
     if weights == "fp32":
-        return cells.Float32Matrix, np.dot
+        return Float32Network(model.config, model.arrays())
     if weights != "int8":
         raise ChargenError(f"weights are fp32 or int8, not {weights!r}")
-    from chargen.generation import int8
+    from chargen.generation.int8 import Int8Network
+    from chargen.generation.quantised import QuantisedModel
 
-    return int8.Int8Matrix, int8.product
+    return Int8Network(QuantisedModel.from_weights(model))
 
 
 _WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")  # PyTorch's names

@@ -88,8 +88,8 @@ class Prefix:
     def on_gpu(self, model: LanguageModel) -> Prefix:
         """Returns the same prefix, which `model` continues on its GPU.
 
-        Top-k, top-p, min-p, clamps, copy limits and vocabularies with parts of characters fall back to
-        the CPU.
+        Top-k, top-p, min-p, clamps, copy limits, vocabularies with parts of characters and weights of
+        eight bits fall back to the CPU.
         """
         prefix = copy(self)
         prefix._cuda_model = model
@@ -139,7 +139,7 @@ class Prefix:
         logits = self._logits.copy()
         for constraint in self._utf8_constraints():
             constraint.mask(logits)
-        probabilities = (sampler or Sampler(1.0)).probabilities(logits)
+        probabilities = self._decoder.draw.probabilities(sampler or Sampler(1.0), logits)
         by_name: dict[str, float] = {}
         for token in (-probabilities).argsort(kind="stable").tolist():
             if probabilities[token] <= 0:
@@ -245,7 +245,8 @@ class Prefix:
         matchers = [StopMatcher(self._tokenizer, length, stops) for _ in range(num)]
         # 2. Where the tokens are drawn.
         begin = self._state, self._logits, sampler, seed, num
-        restricted = constraints or sampler.narrows or self._decoder.clamps
+        portable = self._decoder.weights == "int8"  # to the last bit, as no GPU is
+        restricted = constraints or sampler.narrows or self._decoder.clamps or portable
         if self._cuda_model is not None and not restricted:
             from chargen.generation.cuda import sample_tokens_cuda
 

@@ -89,26 +89,34 @@ class Sampler:
         sums = logits + gumbel_noise
         return sums.argmax(0) if logits.ndim > 1 else sums.argmax()
 
+    def allowed(self, scores: Logits, weights: Logits) -> npt.NDArray[np.bool_]:
+        """Returns which tokens top-k, top-p and min-p leave to the draw: always one at least.
+
+        Args:
+            scores: by which tokens are ranked, ties by number, (V,) or (V, B).
+            weights: in proportion to the probabilities, in the same shape.
+        """
+        # 1. Rank the tokens, the likeliest first.
+        order = np.argsort(-scores, axis=0, kind="stable")
+        ranked = np.take_along_axis(weights, order, 0)
+        # 2. Exclude.
+        allowed = np.ones(scores.shape, bool)
+        if self.top_k is not None:
+            allowed[self.top_k :] = False  # exactly k, even where logits tie
+        if self.top_p is not None:
+            before = np.cumsum(ranked, axis=0) - ranked
+            allowed &= before < self.top_p * ranked.sum(0)
+        if self.min_p is not None:
+            allowed &= ranked >= self.min_p * ranked[0]
+        allowed[0] = True
+        # 3. Back to the order of the vocabulary.
+        result = np.empty_like(allowed)
+        np.put_along_axis(result, order, allowed, 0)
+        return result
+
     def _narrow(self, scaled: Logits) -> Logits:
         """Returns the scaled logits with minus infinity for excluded tokens; at least one remains."""
         if not self.narrows:
             return scaled
-        # 1. Rank the tokens, the likeliest first, ties by number.
-        order = np.argsort(-scaled, axis=0, kind="stable")
-        ranked = np.take_along_axis(scaled, order, 0)
-        weights = np.exp(ranked - ranked[:1])  # relative to the likeliest
-        # 2. Exclude.
-        allowed = np.ones(scaled.shape, bool)
-        if self.top_k is not None:
-            allowed[self.top_k :] = False  # exactly k, even where logits tie
-        if self.top_p is not None:
-            before = np.cumsum(weights, axis=0) - weights
-            allowed &= before < self.top_p * weights.sum(0)
-        if self.min_p is not None:
-            allowed &= weights >= self.min_p
-        allowed[0] = True
-        # 3. Back to the order of the vocabulary.
-        ranked[~allowed] = -np.inf
-        narrowed = np.empty_like(scaled)
-        np.put_along_axis(narrowed, order, ranked, 0)
-        return narrowed
+        weights = np.exp(scaled - scaled.max(0))  # relative to the likeliest
+        return np.where(self.allowed(scaled, weights), scaled, -np.inf)

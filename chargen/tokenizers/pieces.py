@@ -113,6 +113,20 @@ class PieceTokenizer(Tokenizer):
         # subtle: SentencePiece's 0 is "unknown", which byte fallback never uses. Ours begin at its 1.
         return (np.array(ids, np.int64) - 1).astype(self.dtype)
 
+    def vocabulary(self) -> tuple[list[str], list[float], str]:
+        """Returns SentencePiece's name of each token, its score, and a letter for its kind.
+
+        The letters are n for a normal piece, b for a byte and u for the newline, which is never joined
+        with others.
+        """
+        processor, ids = self._processor, range(1, self._processor.vocab_size())
+        names = [processor.id_to_piece(i) for i in ids]
+        kinds = [
+            "b" if processor.is_byte(i) else "u" if name == "\n" else "n"
+            for i, name in zip(ids, names, strict=True)
+        ]
+        return names, [processor.get_score(i) for i in ids], "".join(kinds)
+
     def detokenizer(self) -> IncrementalDetokenizer:
         return _UnescapingDetokenizer(self.pieces)
 

@@ -203,3 +203,19 @@ def test_w22_on_a_phone_text_temperature_and_bars_are_in_one_reach(visit, pictur
     assert temperature["y"] + temperature["height"] - top < 780
     assert bars["y"] + bars["height"] - top < 780
     picture(page, "phone-written")
+
+
+def test_the_model_can_be_taken_home(visit, tmp_path):
+    page = visit()
+    with page.expect_download() as download:
+        page.locator("#take").click()
+    expect(page.locator("#told")).to_contain_text("this model in one file")
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    assert saved.name == "chargen.html"
+    home = page.context.new_page()
+    home.goto(saved.as_uri())
+    home.locator("#prompt").fill("The ")
+    home.locator("#write").click()
+    expect(home.locator("#status")).to_contain_text("characters with the seed", timeout=20_000)
+    home.close()

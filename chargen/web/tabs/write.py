@@ -34,6 +34,7 @@ _DOWNLOAD = download(
     name="chargen.txt",
     mime="text/plain;charset=utf-8",
 )
+_TAKE = download("input", name="chargen.html", mime="text/html;charset=utf-8")
 Updates = dict[Any, Any]  # what a handler changes: a value or `gr.update` for a component
 
 
@@ -83,6 +84,8 @@ class WriteTab:
             )
             self.bookmark_button = gr.Button("Bookmark", size="sm", visible=False, elem_id="keep")
             self.clear_button = gr.Button("Clear", size="sm", visible=False, elem_id="clear")
+            self.take_button = gr.Button("Take it home", size="sm", elem_id="take")
+        self._taken = gr.Textbox(visible="hidden")  # on its way into a file of the visitor's
         self.bookmarks = Bookmarks()
 
     def _lay_out_settings(self) -> None:
@@ -191,6 +194,11 @@ class WriteTab:
             **UNCHECKED,
         ).then(**show_bars)
         self.download_button.click(None, js=_DOWNLOAD, api_visibility="private")
+        self.take_button.click(
+            self.take_home, self.model, [self._taken, self.message], concurrency_limit=2, **UNCHECKED
+        ).then(None, self._taken, js=_TAKE, api_visibility="private").then(
+            lambda: "", None, self._taken, **UNCHECKED
+        )
         self.copies_button.click(
             self.find_copies,
             [self.draft, self.model],
@@ -354,6 +362,16 @@ class WriteTab:
             self.written: written.html(glyphs=copy_glyphs(report)),
             self.message: html.note(message + ".") + legend,
         }
+
+    def take_home(self, model: str) -> Updates:
+        """Makes a page in one file that writes with the model, without a server."""
+        try:
+            page = self._engine.store.generator(model).to_html(model)
+        except ChargenError as error:
+            return {self._taken: "", self.message: html.error_note(error)}
+        size = f"{len(page) / 1e6:.1f} MB"
+        message = f"chargen.html, {size}: this model in one file. It opens without a network."
+        return {self._taken: page, self.message: html.note(message)}
 
     def show_bookmark(self, text: str) -> Updates:
         """Makes the text of a bookmark the draft."""

@@ -1,0 +1,31 @@
+"""The weights of a language model, wherever they come from: a network, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chargen.shapes import ModelConfig
+
+
+class Weights(Protocol):
+    """The weights of a language model: a `LanguageModel`, or `StoredWeights`."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The shape of the model."""
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns the weights in single precision, by their names; see `shapes.weight_shapes`."""
+
+
+@dataclass(frozen=True, repr=False)
+class StoredWeights:
+    """The weights of a language model as a checkpoint holds them, for which no torch is needed."""
+
+    config: ModelConfig
+    by_name: dict[str, Any]
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns the weights in single precision, by their names; see `shapes.weight_shapes`."""
+        return self.by_name
