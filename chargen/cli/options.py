@@ -115,6 +115,7 @@ def was_given(context: click.Context, name: str) -> bool:
 
 # Terms whose name is not just that of an option with dashes.
 _OPTIONS = {
+    "compress": "`chargen compress`",
     "embedding_size": "--embedding",
     "hidden_size": "--hidden",
     "learning_rate": "--lr",

@@ -9,7 +9,18 @@ import pytest
 
 from chargen.cli.main import main
 
-COMMANDS = ["train", "sample", "eval", "info", "classify", "inspect", "fetch", "app"]
+COMMANDS = [
+    "train",
+    "sample",
+    "eval",
+    "info",
+    "export",
+    "compress",
+    "decompress",
+    "classify",
+    "inspect",
+]
+COMMANDS += ["fetch", "app"]
 QUICK = ["--steps", "3", "--hidden", "16", "--batch", "4", "--window", "16"]
 
 
