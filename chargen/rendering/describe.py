@@ -113,3 +113,20 @@ def state_glyphs(pieces: Sequence[str], values: Array, kind: str) -> list[Glyph]
         Glyph(piece, float(strength) / largest, f"{value:+.3f}")
         for piece, strength, value in zip(pieces, strengths, values, strict=True)
     ]
+
+
+def more_texts(helps: bool | None, held_out: int, share: float, gain: float) -> str:
+    """Returns what a learning curve says, from a share of the texts to all of them, in one line.
+
+    Args:
+        helps: see `experiments.more_texts_help`.
+        held_out: texts that the accuracies were measured on.
+        share: the largest that is smaller than all.
+        gain: of accuracy, from there to all of them.
+    """
+    verdict = {
+        True: "more texts would help",
+        False: "more texts would hardly help",
+        None: f"whether more texts would help cannot be told from {held_out:,} held-out texts",
+    }[helps]
+    return f"{verdict}: from {share:.0%} to all of them, accuracy changed by {100 * gain:+.1f} points"

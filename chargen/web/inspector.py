@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import chargen
@@ -22,6 +19,7 @@ from chargen.rendering.colouring import Glyph
 from chargen.rendering.describe import state_glyphs
 from chargen.runs.saved import corpus_of
 from chargen.shapes import ModelConfig, StateComponent
+from chargen.web.apart import run_apart
 from chargen.web.generation import Engine, GenerationRequest
 from chargen.web.model_store import ModelStore
 
@@ -174,19 +172,8 @@ class Inspector:
         Yields (seconds so far, {}) about once a second, at the end (seconds, gradients by cell). When
         the iterator is closed, the training ends after its step.
         """
-        began, closed = time.monotonic(), threading.Event()
-        result: Future[dict[str, GradientReach]] = Future()
-        # Gradio takes each item in another thread, but the number of threads and the flushing of
-        # denormals, which the training sets and puts back, belong to one: it gets its own.
-        thread = threading.Thread(target=_train_cells, args=(result, closed))
-        thread.start()
-        try:
-            while not result.done():
-                yield time.monotonic() - began, {}
-                thread.join(timeout=1)
-        finally:
-            closed.set()
-        yield time.monotonic() - began, result.result()
+        for seconds, reaches in run_apart(_train_cells):
+            yield seconds, reaches or {}
 
     def _adapted(self, model: str, text: str) -> tuple[chargen.TextGenerator, str, list[str]]:
         """Returns the generator, the text in characters that it knows, and what was changed."""
@@ -209,20 +196,14 @@ class Inspector:
         component.check(self.config(model))
 
 
-def _train_cells(result: Future[dict[str, GradientReach]], closed: threading.Event) -> None:
-    """Puts the gradients of each cell into `result`, and none once it is `closed`."""
-    try:
-        reaches = {}
-        corpus = prepare(chargen.Text.open([BUILTIN]))
-        size = len(corpus.tokenizer)
-        shapes = {cell: ModelConfig(size, cell, num_layers=1, hidden_size=CELL_SIZE) for cell in CELLS}
-        for cell, generator, steps in compare_generators(corpus, shapes, minutes=CELL_SECONDS / 60):
-            for _ in steps:
-                # Python waits for this thread before it exits.
-                if closed.is_set() or not threading.main_thread().is_alive():
-                    result.set_result({})
-                    return
-            reaches[cell] = gradients(generator.model, corpus.validation, MAX_DISTANCE)
-        result.set_result(reaches)
-    except Exception as error:  # raised again where the result is asked for
-        result.set_exception(error)
+def _train_cells(check: Callable[[], None]) -> dict[str, GradientReach]:
+    """Returns the gradients of each cell; calls `check` after each step of training."""
+    reaches = {}
+    corpus = prepare(chargen.Text.open([BUILTIN]))
+    size = len(corpus.tokenizer)
+    shapes = {cell: ModelConfig(size, cell, num_layers=1, hidden_size=CELL_SIZE) for cell in CELLS}
+    for cell, generator, steps in compare_generators(corpus, shapes, minutes=CELL_SECONDS / 60):
+        for _ in steps:
+            check()
+        reaches[cell] = gradients(generator.model, corpus.validation, MAX_DISTANCE)
+    return reaches

@@ -47,6 +47,15 @@ def sections(bins: Sequence[LengthBin], mistakes: Sequence[Mistake]) -> str:
     return "".join(parts)
 
 
+def curve(rows: Sequence[tuple[float, int, float, float]]) -> str:
+    """Renders a learning curve: for each share of the texts their number, accuracy and macro-F1."""
+    lines = [
+        [f"{100 * share:.0f} %", f"{texts:,}", f"{accuracy:.1%}", f"{f1:.3f}"]
+        for share, texts, accuracy, f1 in rows
+    ]
+    return _table("Learning curve", ["share", "texts", "correct", "macro-F1"], lines)
+
+
 def _section(title: str, content: str) -> str:
     return f'<details class="note section"><summary>{title}</summary>{content}</details>'
 

@@ -257,3 +257,22 @@ def test_w4_a_classifiers_training_is_stopped_and_goes_on(train_tab, tab, tmp_pa
     assert int(step.search(status.text_content())[1].replace(",", "")) > before
     expect(page.locator("#resuming-classifier")).to_be_hidden()
     expect(page.locator("#classifier-curve")).to_contain_text("counts n-grams")
+
+
+def test_a_learning_curve_says_whether_more_texts_would_help(visit, tmp_path):
+    table = tmp_path / "moods.csv"
+    rows = [
+        f"{'lovely' if n % 2 else 'dreadful'} day {n},{'good' if n % 2 else 'bad'}" for n in range(60)
+    ]
+    table.write_text("\n".join(["text,label", *rows]))
+    page = visit()
+    page.get_by_role("tab", name="Classify").click()
+    page.locator("#table-source").get_by_label("Upload a table").check()
+    page.locator("#more-texts > button").click()
+    page.locator("#draw-curve").click()
+    expect(page.locator("#curve-told")).to_contain_text("there is no table yet")
+    page.locator("#table input[type=file]").set_input_files(table)
+    expect(page.locator("#table-found")).to_contain_text("60")
+    page.locator("#draw-curve").click()
+    expect(page.locator("#learning-curve tr")).to_have_count(4, timeout=120_000)
+    expect(page.locator("#curve-told")).to_contain_text("from 30% to all of them")

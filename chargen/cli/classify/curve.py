@@ -19,12 +19,6 @@ from chargen.cli.options import Number, Source, json_option
 from chargen.cli.progress_bar import watch
 from chargen.cli.terminal import say
 
-_VERDICTS = {
-    True: "more texts would help",
-    False: "more texts would hardly help",
-    None: "whether more texts would help cannot be told from {count:,} held-out texts",
-}
-
 
 @click.command
 @click.argument("data", required=False, type=Source())
@@ -75,6 +69,7 @@ def curve(
             "there is nothing to validate on: give --val, or a --val-fraction above 0"
         )
     from chargen.experiments import SHARES, learning_curve, more_texts_help
+    from chargen.rendering.describe import more_texts
 
     texts = read(data, table_settings)
     validation = read(val, table_settings, texts.classes) if val else None
@@ -126,8 +121,5 @@ def curve(
             f"{row['share']:5.0%}  {row['texts']:7,}  {row['steps']:7,}  {row['accuracy']:8.1%}  "
             f"{row['macro_f1']:8.3f}"
         )
-    gain = 100 * (scores[-1].accuracy - scores[-2].accuracy)
-    verdict = _VERDICTS[helps].format(count=held_out)
-    click.echo(
-        f"{verdict}: from {SHARES[-2]:.0%} to all of them, accuracy changed by {gain:+.1f} points"
-    )
+    gain = scores[-1].accuracy - scores[-2].accuracy
+    click.echo(more_texts(helps, held_out, SHARES[-2], gain))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import chargen
+from chargen.data.labelled import languages
 from chargen.errors import ChargenError
 from chargen.evaluation.classes import answer
 from chargen.web import charts, html, judging, uploads
@@ -16,6 +17,7 @@ from chargen.web.model_store import CLASSIFIER, ModelStore
 from chargen.web.names import name_for
 from chargen.web.numbers import number
 from chargen.web.tabs.encoding_menu import HIDDEN, encoding_menu, find_encoding, in_encoding
+from chargen.web.tabs.learning_curve import LearningCurvePart
 from chargen.web.tabs.training_status import (
     StopButton,
     UnfinishedMenu,
@@ -150,6 +152,7 @@ class ClassifyTab:
         self.curves = gr.HTML(elem_id="classifier-curve")
         self.confusion = gr.HTML(elem_id="confusion")
         self.judged = gr.HTML(elem_id="held-out")
+        LearningCurvePart(_texts, [self.source, self.upload, self.encoding, self.skip])
 
     def _connect(self, timer: gr.Timer) -> None:
         outputs, table = [*self.outputs, timer], [self.upload, self.encoding, self.skip]
@@ -255,12 +258,8 @@ class ClassifyTab:
     ) -> list[Any]:
         """Starts the training, or says beside the button why not."""
         try:
-            table = None
-            if source == _UPLOAD:
-                if not path:
-                    raise ChargenError("there is no table yet; choose one above")
-                uploads.read_table(path, encoding, bool(skip))  # whether it is one
-                table = uploads.read_text(path, encoding)
+            _texts(source, path, encoding, skip)  # whether the table is one
+            table = uploads.read_text(path, encoding) if path and source == _UPLOAD else None
             minutes = number(minutes, quoted("minutes"), MIN_MINUTES, MAX_MINUTES)
             name = self._job.free_name(name)
             suffix = Path(path or "").suffix
@@ -299,6 +298,15 @@ class ClassifyTab:
             gr.update(visible=bool(names)),
             gr.update(choices=names, **choice),
         ]
+
+
+def _texts(source: str, path: str | None, encoding: str, skip: bool) -> chargen.Labelled:
+    """Returns the texts that a visitor has chosen; raises ChargenError if there are none."""
+    if source == _BUILTIN:
+        return chargen.Labelled.open(languages())
+    if not path:
+        raise ChargenError("there is no table yet; choose one above")
+    return uploads.read_table(path, encoding, bool(skip))
 
 
 def _describe(path: str, encoding: str, skip: bool = False) -> str:
