@@ -17,6 +17,7 @@ const Portable = (() => {
   const BLOCK = 2048; // columns whose products are summed in pairs
   const EPSILON = 1e-5; // of the root mean square
   const GATES = { lstm: ["i", "f", "g", "o"], gru: ["r", "z", "n"], rnn: ["h"] }; // PyTorch's order
+  const SIGMOIDS = ["i", "f", "o", "r", "z"];
 
   // Rounds to a whole number, half to even, as Math.round does not.
   const rint = (x) => x + 6755399441055744 - 6755399441055744;
@@ -108,7 +109,7 @@ const Portable = (() => {
       this.first = first; // whether its input is looked up
       this.gates = GATES[cell];
       const halves = Float32Array.from({ length: this.gates.length * size }, (_, row) =>
-        "ifo rz".includes(this.gates[Math.floor(row / size)]) ? 0.5 : 1,
+        SIGMOIDS.includes(this.gates[Math.floor(row / size)]) ? 0.5 : 1,
       );
       this.matrices = arrays.matrices.map(([values, scales]) => new Matrix(values, scales, halves));
       this.hiddenBias = arrays.biases[0].map((bias, row) => bias * halves[row]);
