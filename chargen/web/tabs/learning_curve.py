@@ -63,7 +63,7 @@ class LearningCurvePart:
         gain = larger.accuracy - smaller.accuracy
         verdict = more_texts(more_texts_help(smaller, larger), len(larger.labels), SHARES[-2], gain)
         return {
-            self.message: html.note(verdict),
+            self.message: html.note(verdict[0].upper() + verdict[1:] + "."),
             self.table: judging.curve(
                 [
                     (share, texts, score.accuracy, score.macro_f1)

@@ -84,8 +84,6 @@ class WriteTab:
             )
             self.bookmark_button = gr.Button("Bookmark", size="sm", visible=False, elem_id="keep")
             self.clear_button = gr.Button("Clear", size="sm", visible=False, elem_id="clear")
-            self.take_button = gr.Button("Take it home", size="sm", elem_id="take")
-        self._taken = gr.Textbox(visible="hidden")  # on its way into a file of the visitor's
         self.bookmarks = Bookmarks()
 
     def _lay_out_settings(self) -> None:
@@ -152,6 +150,9 @@ class WriteTab:
                 info="Choose among those at least this likely, compared with the likeliest; 0 means "
                 "all.",
             )
+        with gr.Row(elem_classes="buttons"):
+            self.take_button = gr.Button("Take this model home", size="sm", elem_id="take")
+        self._taken = gr.Textbox(visible="hidden")  # on its way into a file of the visitor's
 
     def _connect(self, page: gr.Blocks) -> None:
         sampling = [self.length, self.temperature, self.top_k, self.top_p, self.min_p]
