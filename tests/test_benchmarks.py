@@ -12,6 +12,7 @@ from benchmarks import (
     classification,
     classification_speed,
     copies,
+    export,
     gpu,
     sampling,
     saving,
@@ -36,6 +37,17 @@ def quick(monkeypatch, tmp_path):
 def is_sound(row):
     """Whether each figure is there, and above zero."""
     return all(value > 0 for value in row.values() if isinstance(value, float))
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+def test_export(monkeypatch, capsys):
+    pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    monkeypatch.setattr(export, "LENGTH", 200)
+    monkeypatch.setattr("sys.argv", ["export", "--json", "--hidden", "8"])
+    export.main()
+    row = json.loads(capsys.readouterr().out)["rows"][0]
+    assert is_sound(row)
+    assert row["requests"] == 0
 
 
 def test_start(monkeypatch, capsys):
