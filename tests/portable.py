@@ -74,6 +74,21 @@ def texts_of(weights, sampler, streams):
     return [list(text) for text in zip(*steps, strict=True)]
 
 
+def packer(weights):
+    """Returns what packs by a model whose vocabulary is the letters from a to k."""
+    from chargen.compression.packing import Packer
+    from chargen.generation.decoder import Decoder
+    from chargen.tokenizers.characters import CharTokenizer
+
+    return Packer(Decoder(weights, "int8"), CharTokenizer("abcdefghijk"), None, bytes(32))
+
+
+def letters(weights):
+    """Returns a text that a model expects, as it has written it itself."""
+    texts = texts_of(weights, {"temperature": 0.7}, 4)
+    return bytes(ord("a") + token for text in texts for token in text) + "é\r\n".encode()
+
+
 def vectors():
     """Returns the content of the file."""
     from chargen.generation.draw import weight_table
@@ -102,6 +117,7 @@ def vectors():
                 },
                 "tokens": tokens,
                 "logits": logits_of(weights, tokens).tolist(),
+                "packed": packer(weights).pack(letters(weights)).hex(),
                 "texts": [
                     {"sampler": sampler, "seed": SEED, "tokens": texts_of(weights, sampler, STREAMS)}
                     for sampler in SAMPLERS
@@ -112,7 +128,8 @@ def vectors():
         "about": "Numbers to check an implementation of docs/portable.md against. `tables`: the sum "
         "of the values, and of each value times its place from 0. `philox`: key, counter, block. "
         "`rows`: a matrix in whole numbers. `models`: weights; the logits after each of `tokens`; "
-        "and for each sampler the tokens that are drawn after token 0, a list for each text.",
+        "for each sampler the tokens that are drawn after token 0, a list for each text; and what "
+        "chargen compress makes of a text, in hexadecimal.",
         "tables": {
             "tanh": _sums(tanh_table()),
             "weights": _sums(weight_table()),
@@ -143,6 +160,9 @@ def check(streams=(1, 64)):
         for number in streams:
             logits = logits_of(model(cell, layers), case["tokens"], number)
             assert logits.tolist() == case["logits"], f"{cell} differs for {number} streams"
+        weights = model(cell, layers)
+        unpacked = packer(weights).unpack(bytes.fromhex(case["packed"]))
+        assert unpacked == letters(weights), f"{cell} unpacks something else"
         for text in case["texts"]:
             for number in (1, STREAMS, 64):
                 tokens = texts_of(model(cell, layers), text["sampler"], number)
