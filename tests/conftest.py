@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,12 @@ from click.testing import CliRunner
 from chargen import Labelled, TextGenerator
 from chargen.cli.main import main
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
@@ -26,6 +33,17 @@ def _own_cache(tmp_path_factory, monkeypatch):
 def _one_thread():
     # The models of the tests are too small to share between cores.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")  # Playwright's event loop must end before a test needs its own
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium to open the page with")
+    with playwright.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -145,17 +145,13 @@ class Packer:
         """Yields the coded blocks of tokens (N,)."""
         rows = _in_lanes(tokens, lanes)  # (steps, B), -1 beyond the end of a lane
         model, bits = _Expectation(self._decoder, self._tokenizer, lanes), 0.0
-        columns = np.arange(lanes)
         for first, last in _blocks(len(rows), lanes):
             starts, sizes = np.zeros((2, last - first, lanes), np.uint32)
             for step in range(first, last):
                 row = rows[step]
                 missing, known = row < 0, np.maximum(row, 0)
                 cumulated = model.cumulated()  # (B, V)
-                ends = cumulated[columns, known]
-                begins = np.where(known > 0, cumulated[columns, known - 1], 0)
-                starts[step - first] = np.where(missing, 0, begins)
-                sizes[step - first] = np.where(missing, rans.TOTAL, ends - begins)
+                starts[step - first], sizes[step - first] = _intervals(cumulated, known, missing)
                 model.read(known)
                 if progress and step % 256 == 255:
                     done = sizes[: step - first + 1].astype(np.float64)
@@ -179,19 +175,15 @@ class Packer:
         """Returns the tokens (N,) of coded blocks."""
         sizes = _lane_sizes(count, lanes)
         model = _Expectation(self._decoder, self._tokenizer, lanes)
-        columns, decoded = np.arange(lanes), []
+        decoded = []
         for first, last in _blocks(int(sizes.max()), lanes):
             coder = rans.Decoder([_read_lane(reader) for _ in range(lanes)])
             rows = np.zeros((last - first, lanes), self._tokenizer.dtype)
             for step in range(first, last):
                 cumulated = model.cumulated()
                 tokens = (cumulated <= coder.targets[:, None]).sum(1)
-                ends = cumulated[columns, tokens]
-                begins = np.where(tokens > 0, cumulated[columns, tokens - 1], 0)
                 missing = sizes <= step
-                coder.advance(
-                    np.where(missing, 0, begins), np.where(missing, rans.TOTAL, ends - begins)
-                )
+                coder.advance(*_intervals(cumulated, tokens, missing))
                 rows[step - first] = tokens = np.where(missing, 0, tokens)
                 model.read(tokens)
                 if progress and step % 256 == 255:
@@ -225,6 +217,19 @@ class _Expectation:
             self._logits = self._decoder.step(int(tokens[0]), self._state)[:, None]
         else:
             self._logits = self._decoder.step(tokens.astype(np.int64), self._state)
+
+
+def _intervals(
+    cumulated: npt.NDArray[np.int64], tokens: npt.NDArray[Any], missing: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Returns the start and the size of the interval of each lane's token, (B,).
+
+    `cumulated` (B, V) has the ends of all. A lane that has no more tokens gets what takes no room.
+    """
+    lanes = np.arange(len(tokens))
+    begins = np.where(tokens > 0, cumulated[lanes, tokens - 1], 0)
+    sizes = cumulated[lanes, tokens] - begins
+    return np.where(missing, 0, begins), np.where(missing, rans.TOTAL, sizes)
 
 
 def _lane_sizes(count: int, lanes: int) -> npt.NDArray[np.int64]:

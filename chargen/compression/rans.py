@@ -22,9 +22,8 @@ TOTAL = 1 << PRECISION
 _WORD_BITS = np.uint64(32)
 _PRECISION, _MASK = np.uint64(PRECISION), np.uint64(TOTAL - 1)
 _LOWEST = np.uint64(1 << 31)  # a state is from here to 2^63
-_FULL = np.uint64(
-    31 + 32 - PRECISION
-)  # a state of frequency << this, or more, gives a word away first
+# A state of frequency << this, or more, gives a word away first.
+_FULL = np.uint64(31 + 32 - PRECISION)
 
 
 class Lane(NamedTuple):

@@ -42,7 +42,7 @@ def export_page(weights: Weights, tokenizer: Tokenizer, record: Record, title: s
     Args:
         weights: of the model; they are rounded to eight bits.
         tokenizer: of the model.
-        record: how the model came to be, which the foot of the page tells.
+        record: how the model came to be, which the foot of the page says.
         title: what the page calls the model.
     """
     engine, page = (_joined(names) for names in (_ENGINE, _PAGE))
@@ -115,7 +115,7 @@ def _vocabulary(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _card(config: ModelConfig, tokenizer: Tokenizer, record: Record) -> dict[str, Any]:
-    """Returns what the foot of the page tells; what is not recorded is None."""
+    """Returns what the foot of the page says of the model; what is not recorded is None."""
     return {
         "corpus": record.corpus.name,
         "bytes": record.corpus.bytes,

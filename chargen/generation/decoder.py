@@ -19,7 +19,7 @@ from chargen.arguments import count, number, shown
 from chargen.errors import ChargenError
 from chargen.generation import cells
 from chargen.generation.draw import Draw, GumbelDraw, IntegerDraw
-from chargen.generation.weights import StoredWeights, Weights
+from chargen.generation.weights import LAYER_WEIGHTS, StoredWeights, Weights
 from chargen.shapes import NORM_EPSILON, ModelConfig, StateComponent
 
 Array = npt.NDArray[np.float32]
@@ -203,7 +203,7 @@ class Float32Network:
     def __init__(self, config: ModelConfig, arrays: dict[str, Any]) -> None:
         self.cells: list[cells.Cell] = []
         for depth in range(config.num_layers):
-            of_layer = [arrays[f"stack.layers.{depth}.{name}"] for name in _WEIGHTS]
+            of_layer = [arrays[f"stack.layers.{depth}.{name}"] for name in LAYER_WEIGHTS]
             embedding = None if depth else arrays["stack.embedding.weight"]
             self.cells.append(cells.CELLS[config.cell](of_layer, embedding))
         # The last column is the bias: the outputs end with a one.
@@ -250,6 +250,3 @@ def _network(model: Weights, weights: str) -> Network:
     from chargen.generation.quantised import QuantisedModel
 
     return Int8Network(QuantisedModel.from_weights(model))
-
-
-_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")  # PyTorch's names

@@ -11,6 +11,7 @@ what counts in a step, so whatever multiplies by a power of two is moved to wher
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -30,7 +31,6 @@ MOST_HELD = 256  # the largest value that h is held at: its square still sums ex
 # Adding one of these leaves a float32 no smaller bits than those of its grid: it rounds, half to even.
 _ARGUMENT_GRID = np.array(1.5 * (1 << 23) / STEPS, np.float32)
 _TANH_GRID = np.array(1.5 * (1 << 23) / ONE, np.float32)
-_TABLE_START = int(_ARGUMENT_GRID.view(np.int32)) - RANGE * STEPS  # as bits of a float32
 _HALF = np.array(0.5, np.float32)
 
 
@@ -51,6 +51,20 @@ def _tanh_is_exact() -> bool:
     """
     steps = np.arange(-RANGE * STEPS, RANGE * STEPS + 1, dtype=np.float32)
     return np.array_equal(np.rint(np.tanh(steps / STEPS) * ONE), tanh_table())
+
+
+def _tanh() -> Callable[[Array, Array], Any]:
+    """Returns a tanh for arguments on the grid which, once it is rounded, is that of the table."""
+    if _tanh_is_exact():
+        return np.tanh
+    table = (tanh_table() / ONE).astype(np.float32)
+    last = np.float32(len(table) - 1)
+
+    def look_up(a: Array, out: Array) -> None:
+        places = np.clip((a + np.float32(RANGE)) * np.float32(STEPS), 0, last)
+        table.take(places.astype(np.int64), out=out, mode="clip")
+
+    return look_up
 
 
 class Int8Network:
@@ -256,22 +270,9 @@ def _bind_squash(a: Array, sigmoids: int) -> Call:
 
     tanh is a multiple of 1 / 4096; (1 + tanh) is twice the sigmoid, as those rows have been halved.
     """
-    offsets = np.zeros_like(a)
-    offsets[:sigmoids] = 1
-    add, subtract, tanh = np.add, np.subtract, np.tanh
-    if not _tanh_is_exact():
-        table = (tanh_table() / ONE).astype(np.float32)
-        indices = np.zeros(a.shape, np.int64)
-
-        def look_up() -> None:
-            subtract(a, _ARGUMENT_GRID, a)
-            np.clip(a, -RANGE, RANGE, out=a)
-            np.copyto(indices, (a + np.float32(RANGE)) * np.float32(STEPS), "unsafe")
-            table.take(indices, out=a, mode="clip")
-            add(a, offsets, a)
-
-        return look_up
-    up = offsets + _TANH_GRID
+    up = np.full_like(a, _TANH_GRID)
+    up[:sigmoids] += 1
+    add, subtract, tanh = np.add, np.subtract, _tanh()
 
     def run() -> None:
         subtract(a, _ARGUMENT_GRID, a)
@@ -284,32 +285,17 @@ def _bind_squash(a: Array, sigmoids: int) -> Call:
 
 def _bind_output(c: Array, doubled_o: Array, h: Array) -> Call:
     """Returns a function that writes round(4096 * o * tanh(c)) into `h`, given twice o."""
-    rounded = np.zeros_like(c)
-    bits, indices = rounded.view(np.int32), np.zeros(c.shape, np.int64)
-    table, start = (tanh_table() / 2).astype(np.float32), np.array(_TABLE_START)
-    add, subtract, copyto, multiply, rint = np.add, np.subtract, np.copyto, np.multiply, np.rint
-    if _tanh_is_exact():
-        tanh, one = np.tanh, np.array(ONE, np.float32)
-
-        def run_several() -> None:
-            add(c, _ARGUMENT_GRID, rounded)
-            subtract(rounded, _ARGUMENT_GRID, rounded)
-            tanh(rounded, rounded)
-            multiply(rounded, one, rounded)
-            rint(rounded, rounded)
-            multiply(rounded, doubled_o, h)
-            multiply(h, _HALF, h)
-            rint(h, h)
-
-        return run_several
+    rounded, one = np.zeros_like(c), np.array(ONE, np.float32)
+    add, subtract, multiply, rint, tanh = np.add, np.subtract, np.multiply, np.rint, _tanh()
 
     def run() -> None:
-        # subtle: from one step of the grid to the next, the bits of a float32 grow by one.
         add(c, _ARGUMENT_GRID, rounded)
-        copyto(indices, bits)
-        subtract(indices, start, indices)
-        table.take(indices, out=h, mode="clip")
-        multiply(h, doubled_o, h)
+        subtract(rounded, _ARGUMENT_GRID, rounded)
+        tanh(rounded, rounded)
+        multiply(rounded, one, rounded)
+        rint(rounded, rounded)
+        multiply(rounded, doubled_o, h)
+        multiply(h, _HALF, h)
         rint(h, h)
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,7 @@ from chargen.generation.quantised import QuantisedRows
 
 ONE = 4096  # of h, of the outputs of the layers, and of tanh in its table
 LIMIT = 127  # of a number of eight bits
-EXACT_INPUTS = 1040  # so many products of two numbers of eight bits fit into the 24 bits of a float32
-EXPONENTS = 32  # of the largest number of a vector
+EXACT_INPUTS = 1040  # products of two numbers of eight bits, whose sum is exact in float32
 SMALL = 1 << 16  # a matrix that NumPy multiplies before torch has begun
 
 
@@ -37,21 +37,28 @@ class Int8Matrix:
         self._values[...] = rows.values[order]
         self._scales = rows.scales[order] / np.float32(LIMIT) * factors / np.float32(ONE)
 
+    @cached_property
+    def _float32_blocks(self) -> list[cells.Float32Matrix]:
+        """The matrix in single precision, in blocks of columns whose sums are exact."""
+        starts = range(0, self._values.shape[1], EXACT_INPUTS)
+        return [cells.Float32Matrix(self._values[:, i : i + EXACT_INPUTS]) for i in starts]
+
     def bind(self, vector: Array, out: Array) -> Call:
         """Returns a function that writes the product with `vector` into `out`."""
         scaled = np.zeros_like(vector)
         product = self._bind_product(scaled, out)
         absolute, multiply, rint = np.abs, np.multiply, np.rint
         row_scales = cells.broadcast_copy(self._scales, out)
-        by_exponent: list[Any] = [
-            (np.array(LIMIT / (1 << exponent), np.float32), row_scales * np.float32(1 << exponent))
-            for exponent in range(EXPONENTS if vector.ndim == 1 else 0)
-        ]
+        by_exponent: dict[int, Any] = {}  # of the power of two: what scales up, and down
 
         def run_one() -> None:
             absolute(vector, scaled)
             top = int(scaled.item(scaled.argmax()))  # four times as fast as `max`
-            up, down = by_exponent[(top - 1).bit_length() if top else 0]
+            exponent = (top - 1).bit_length() if top else 0
+            if exponent not in by_exponent:
+                power = np.float32(1 << exponent)
+                by_exponent[exponent] = np.array(LIMIT / power, np.float32), row_scales * power
+            up, down = by_exponent[exponent]
             multiply(vector, up, scaled)
             rint(scaled, scaled)
             product()
@@ -99,15 +106,13 @@ class Int8Matrix:
         return run
 
     def _bind_float32_product(self, vector: Array, out: Array) -> Call:
-        inputs = len(vector)
-        starts = range(0, inputs, EXACT_INPUTS)
-        blocks = [cells.Float32Matrix(self._values[:, i : i + EXACT_INPUTS]) for i in starts]
+        blocks = self._float32_blocks
         if len(blocks) == 1:
             return blocks[0].bind(vector, out)
         sums, part = np.zeros(out.shape, np.float64), np.zeros_like(out)
         calls = [
-            block.bind(vector[i : i + EXACT_INPUTS], part)
-            for block, i in zip(blocks, starts, strict=True)
+            block.bind(vector[number * EXACT_INPUTS : (number + 1) * EXACT_INPUTS], part)
+            for number, block in enumerate(blocks)
         ]
 
         def run() -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.generation.weights import Weights
+from chargen.generation.weights import LAYER_WEIGHTS, Weights
 from chargen.shapes import ModelConfig
 
 Array = npt.NDArray[np.float32]
@@ -70,7 +70,8 @@ class QuantisedModel(NamedTuple):
         layers = []
         for depth in range(model.config.num_layers):
             w_ih, w_hh, b_ih, b_hh = (
-                np.asarray(arrays[f"stack.layers.{depth}.{name}"], np.float32) for name in _WEIGHTS
+                np.asarray(arrays[f"stack.layers.{depth}.{name}"], np.float32)
+                for name in LAYER_WEIGHTS
             )
             if model.config.cell == "gru":
                 parts, biases = [w_hh, *([w_ih] if depth else [])], [b_hh, b_ih]
@@ -107,4 +108,3 @@ class QuantisedModel(NamedTuple):
 
 
 SMALLEST = np.float32(1e-30)  # a row without a larger weight is zero
-_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")  # PyTorch's names

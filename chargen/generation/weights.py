@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from chargen.shapes import ModelConfig
 
+# PyTorch's names of what a layer has, after "stack.layers.N."; see `shapes.weight_shapes`.
+LAYER_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+
 
 class Weights(Protocol):
     """The weights of a language model: a `LanguageModel`, or `StoredWeights`."""

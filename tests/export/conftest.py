@@ -1,16 +1,9 @@
-"""What the tests of the exported page share: small models of every kind, and a browser."""
-
-import shutil
+"""What the tests of the exported page share: small models of every kind, and the page open."""
 
 import pytest
 
 from chargen import TextGenerator
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
 TEXT = (
     "The sea is “calm” tonight, naïve and blue.\nA tide is full; the moon lies fair — </script> <!--\n"
 )
@@ -40,17 +33,6 @@ def make():
         return made[key]
 
     return make
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium to open the page with")
-    with playwright.sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

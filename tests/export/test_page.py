@@ -61,9 +61,13 @@ def test_a_new_seed_comes_with_each_text_until_one_is_typed(visit, make):
     page = visit(make())
     seeds = set()
     for _ in range(2):
+        before = page.input_value("#seed")
         page.click("#write")
+        expect(page.locator("#seed")).not_to_have_value(before)
+        seed = page.input_value("#seed")
+        expect(page.locator("#status")).to_contain_text(f"seed {seed}", timeout=30_000)
         expect(page.locator("#write")).to_be_visible()
-        seeds.add(page.input_value("#seed"))
+        seeds.add(seed)
     assert len(seeds) == 2
     page.fill("#seed", "x")
     assert not page.is_checked("#new-seed")

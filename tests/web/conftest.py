@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,11 +18,6 @@ from gradio_client.exceptions import AppError
 from chargen import TextGenerator
 from chargen.generator import STARTER
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
 MARKUP = "<b>x</b> ${alert(1)} {{value}} <img src=x onerror=alert(1)>"
 
 
@@ -143,17 +137,6 @@ def pictures():
     folder = Path(__file__).parent / "screenshots"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@pytest.fixture(scope="module")  # Playwright's event loop must end before a test needs its own
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium to open the page with")
-    with playwright.sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
